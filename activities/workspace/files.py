@@ -1,0 +1,82 @@
+"""File operations on folders that an agent wrote: no link is followed, no special file is opened.
+
+All of them block: callers run them in a thread.
+"""
+
+import contextlib
+import os
+import shutil
+import stat
+from pathlib import Path
+
+_CONFIG = """[core]
+\trepositoryformatversion = 0
+\tfilemode = true
+\tsymlinks = true
+\tignorecase = false
+\tbare = {bare}
+\tlogallrefupdates = false
+"""
+
+
+def remove(path: Path) -> None:
+    """Remove a file, a link itself, or a folder with everything in it, even one without write permission."""
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISDIR(mode):
+        path.unlink()
+        return
+    try:
+        shutil.rmtree(path)
+    except PermissionError:
+        make_writable(path)
+        shutil.rmtree(path)
+
+
+def make_writable(folder: Path) -> None:
+    """Give the owner full permission on every folder below and including this one; files keep theirs."""
+    pending = [os.fsencode(folder)]
+    while pending:
+        current = pending.pop()
+        with contextlib.suppress(OSError):
+            mode = os.lstat(current).st_mode
+            if not stat.S_ISDIR(mode):
+                continue
+            if mode & stat.S_IRWXU != stat.S_IRWXU:
+                os.chmod(current, stat.S_IMODE(mode) | stat.S_IRWXU)  # noqa: PTH101 - bytes: names need not be UTF-8
+            with os.scandir(current) as entries:
+                pending += [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
+
+
+def copy_regular(source: Path, target: Path) -> bool:
+    """Copy a regular file with its times; return False when there is none there, or something else."""
+    try:
+        if not stat.S_ISREG(source.stat().st_mode):
+            return False
+        shutil.copyfile(source, target)
+        times = source.stat()
+        os.utime(target, ns=(times.st_atime_ns, times.st_mtime_ns))
+    except OSError:
+        return False
+    return True
+
+
+def is_real_folder(path: Path) -> bool:
+    """Whether this is a folder itself, not a link to one."""
+    try:
+        return stat.S_ISDIR(path.lstat().st_mode)
+    except OSError:
+        return False
+
+
+def write_git_dir(git_dir: Path, *, head: str, bare: bool = True, more_config: str = "") -> None:
+    """Write an empty git directory: no templates, no hooks, and a configuration of a few fixed lines.
+
+    `head` is the content of HEAD: `ref: refs/heads/...` or a commit id.
+    """
+    for name in ("objects/info", "objects/pack", "refs/heads", "refs/tags", "info"):
+        (git_dir / name).mkdir(parents=True, exist_ok=True)
+    (git_dir / "config").write_text(_CONFIG.format(bare="true" if bare else "false") + more_config)
+    (git_dir / "HEAD").write_text(head + "\n")

@@ -1,0 +1,286 @@
+"""The one way Overnight starts git: a scrubbed environment, a time limit, bounded output and no orphans.
+
+No configuration but a repository's own file is read, nothing from the caller's environment steers git, and hooks,
+monitors, pagers, prompts, signing, background maintenance and credential helpers are off. What a repository's own
+configuration could still start is the business of the callers, who never open one that an agent can write.
+"""
+
+import asyncio
+import contextlib
+import os
+import re
+import signal
+from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass
+from pathlib import Path
+
+NAME = "Overnight"
+EMAIL = "overnight@localhost"
+QUICK_S = 120.0
+"""Time limit in seconds of a command that works on local files."""
+LONG_S = 1800.0
+"""Time limit in seconds of a command that moves a project's objects."""
+MAX_OUTPUT = 64 * 2**20
+"""Output in bytes above which a command fails, unless its caller takes a part."""
+
+LOCAL_ONLY = "file"
+"""Transports of a command that reads repositories on this host."""
+NO_TRANSPORT = "none"
+"""Transports of a command that must not fetch anything, not even lazily."""
+NETWORK = "file:git:http:https:ssh"
+"""Transports of a command that may reach a URL of the user."""
+
+_MAX_STDERR = 16 * 2**10
+_GRACE_S = 2.0
+_CHUNK = 2**16
+
+_CONFIG: dict[str, str] = {
+    "commit.gpgSign": "false",
+    "core.attributesFile": "/dev/null",
+    "core.excludesFile": "/dev/null",
+    "core.fsmonitor": "false",
+    "core.hooksPath": "/dev/null",
+    "core.pager": "cat",
+    "core.quotePath": "false",
+    "core.safecrlf": "false",
+    "core.splitIndex": "false",
+    "core.untrackedCache": "false",
+    "credential.helper": "",
+    "diff.ignoreSubmodules": "all",
+    "fetch.recurseSubmodules": "false",
+    # A pack appears whole or not at all, so a fetch that was killed leaves no commit without its files.
+    "fetch.unpackLimit": "1",
+    "gc.auto": "0",
+    "http.lowSpeedLimit": "1",
+    "http.lowSpeedTime": "120",
+    "log.showSignature": "false",
+    "maintenance.auto": "false",
+    "protocol.ext.allow": "never",
+    "protocol.version": "2",
+    "push.gpgSign": "false",
+    "push.recurseSubmodules": "no",
+    "submodule.recurse": "false",
+    "tag.gpgSign": "false",
+}
+
+_held_lock: ContextVar[int | None] = ContextVar("overnight_session_lock", default=None)
+"""Descriptor of the session lock, inherited by git: a git that outlives a killed worker keeps the session locked."""
+
+_SECRET_IN_URL = re.compile(r"(?<=://)[^/@\s]+@")
+
+
+class GitError(Exception):
+    """A git command failed. The message is for a person and holds no credentials.
+
+    `command` is the subcommand with its arguments, `exit_code` is None when git was stopped or did not start.
+    """
+
+    def __init__(self, command: str, exit_code: int | None, message: str) -> None:
+        """Keep the three facts; `str()` shows the subcommand and the message."""
+        self.command = command
+        self.exit_code = exit_code
+        self.message = message
+        super().__init__(f"git {command.split(' ', 1)[0]}: {message}")
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What a git command printed; `truncated` when it was stopped at the size that its caller asked for."""
+
+    stdout: bytes
+    stderr: str
+    exit_code: int
+    truncated: bool = False
+
+    @property
+    def text(self) -> str:
+        """Standard output as text without surrounding white space."""
+        return self.stdout.decode(errors="replace").strip()
+
+    @property
+    def fields(self) -> list[bytes]:
+        """Standard output of a command with `-z`; an incomplete last field of a truncated output is left out."""
+        parts = self.stdout.split(b"\0")
+        return parts[:-1]
+
+
+def redact(text: str) -> str:
+    """Return the text with user names and passwords inside URLs replaced."""
+    return _SECRET_IN_URL.sub("***@", text)
+
+
+def environment(
+    transports: str = LOCAL_ONLY, config: Mapping[str, str] | None = None, *, user_config: bool = False
+) -> dict[str, str]:
+    """Return the whole environment of a git command.
+
+    `transports` is a colon-separated list of what git may speak, `config` adds settings to the fixed ones.
+    With `user_config` the user's own global and system files are read: only for looking one value up.
+    """
+    dropped = {"SSH_ASKPASS", "SSH_ASKPASS_REQUIRE", "LANGUAGE", "LANG", "EMAIL"}
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("GIT_", "LC_")) and k not in dropped}
+    env |= {
+        "LC_ALL": "C",
+        "GIT_ALLOW_PROTOCOL": transports,
+        "GIT_ASKPASS": "",
+        "GIT_ATTR_NOSYSTEM": "1",
+        "GIT_AUTHOR_EMAIL": EMAIL,
+        "GIT_AUTHOR_NAME": NAME,
+        "GIT_COMMITTER_EMAIL": EMAIL,
+        "GIT_COMMITTER_NAME": NAME,
+        "GIT_EDITOR": "false",
+        "GIT_NO_LAZY_FETCH": "1",
+        "GIT_NO_REPLACE_OBJECTS": "1",
+        "GIT_OPTIONAL_LOCKS": "0",
+        "GIT_PAGER": "cat",
+        "GIT_SSH_COMMAND": "ssh -o BatchMode=yes -o ConnectTimeout=20",
+        "GIT_TERMINAL_PROMPT": "0",
+    }
+    if not user_config:
+        env |= {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
+    settings = _CONFIG | dict(config or {})
+    env["GIT_CONFIG_COUNT"] = str(len(settings))
+    for number, (key, value) in enumerate(settings.items()):
+        env[f"GIT_CONFIG_KEY_{number}"] = key
+        env[f"GIT_CONFIG_VALUE_{number}"] = value
+    return env
+
+
+async def git(
+    *args: str | bytes | Path,
+    git_dir: Path | None = None,
+    work_tree: Path | None = None,
+    index: Path | None = None,
+    cwd: Path | None = None,
+    stdin: bytes | None = None,
+    transports: str = LOCAL_ONLY,
+    config: Mapping[str, str] | None = None,
+    env: Mapping[str, str] | None = None,
+    user_config: bool = False,
+    ok: Sequence[int] = (0,),
+    limit_s: float = QUICK_S,
+    max_output: int = MAX_OUTPUT,
+    truncate: bool = False,
+) -> Output:
+    """Run one git command and return what it printed.
+
+    `ok` lists the exit codes that are answers. After `limit_s` seconds, and when the caller is cancelled, the whole
+    process group is ended before this returns. Output above `max_output` bytes is an error, or is cut there with
+    `truncate`. Raises GitError.
+    """
+    command: list[str | bytes | Path] = ["git"]
+    if git_dir is not None:
+        command.append(f"--git-dir={git_dir}")
+    if work_tree is not None:
+        command.append(f"--work-tree={work_tree}")
+    command += args
+    environ = environment(transports, config, user_config=user_config) | dict(env or {})
+    if index is not None:
+        environ["GIT_INDEX_FILE"] = str(index)
+    shown = redact(" ".join(os.fsdecode(a) for a in args))
+    lock = _held_lock.get()
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            stdin=asyncio.subprocess.DEVNULL if stdin is None else asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            cwd=cwd or work_tree or git_dir or "/",
+            env=environ,
+            start_new_session=True,
+            pass_fds=() if lock is None else (lock,),
+        )
+    except OSError as error:
+        what = "git is not installed" if isinstance(error, FileNotFoundError) else "git could not be started"
+        where = f" in {error.filename}" if error.filename and error.filename != "git" else ""
+        raise GitError(shown, None, f"{what}{where}: {error.strerror}") from error
+    try:
+        async with asyncio.timeout(limit_s):
+            stdout, stderr, cut = await _talk(process, stdin, max_output, truncate=truncate)
+            if not cut:
+                await process.wait()
+    except TimeoutError as error:
+        raise GitError(shown, None, f"stopped after {limit_s:g} seconds without an end") from error
+    except _TooMuchOutputError as error:
+        raise GitError(shown, None, f"printed more than {max_output} bytes") from error
+    finally:
+        await _end(process)
+    code = process.returncode if process.returncode is not None else -1
+    if cut:
+        return Output(stdout, stderr, 0, truncated=True)
+    if code not in ok:
+        raise GitError(shown, code, _last_words(stderr) or f"ended with exit code {code}")
+    return Output(stdout, stderr, code)
+
+
+class _TooMuchOutputError(Exception):
+    pass
+
+
+async def _talk(
+    process: asyncio.subprocess.Process, stdin: bytes | None, max_output: int, *, truncate: bool
+) -> tuple[bytes, str, bool]:
+    async def write() -> None:
+        if process.stdin is None or stdin is None:
+            return
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            process.stdin.write(stdin)
+            await process.stdin.drain()
+        process.stdin.close()
+
+    async def read() -> tuple[bytes, bool]:
+        kept = bytearray()
+        if process.stdout is not None:
+            while chunk := await process.stdout.read(_CHUNK):
+                kept += chunk
+                if len(kept) > max_output:
+                    if not truncate:
+                        raise _TooMuchOutputError
+                    return bytes(kept[:max_output]), True
+        return bytes(kept), False
+
+    async def listen() -> bytes:
+        tail = b""
+        if process.stderr is not None:
+            while chunk := await process.stderr.read(_CHUNK):
+                tail = (tail + chunk)[-_MAX_STDERR:]
+        return tail
+
+    writing, listening = asyncio.create_task(write()), asyncio.create_task(listen())
+    try:
+        stdout, cut = await read()
+        if cut:
+            return stdout, "", True
+        await writing
+        return stdout, redact((await listening).decode(errors="replace")), False
+    finally:
+        writing.cancel()
+        listening.cancel()
+        await asyncio.gather(writing, listening, return_exceptions=True)
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """End what is left of the process group: gently first, so that git removes its own lock files."""
+    if process.returncode is not None:
+        return
+    try:
+        _signal(process, signal.SIGTERM)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_GRACE_S):
+                await process.wait()
+    finally:
+        _signal(process, signal.SIGKILL)
+    await process.wait()
+
+
+def _signal(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, number)
+
+
+def _last_words(stderr: str) -> str:
+    """Return what git said went wrong: its fatal and error lines, else its last lines."""
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
+    telling = [line for line in lines if line.startswith(("fatal:", "error:", "remote:", "!"))]
+    return "; ".join((telling or lines)[-4:])[:1000]

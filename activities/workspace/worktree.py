@@ -1,0 +1,139 @@
+"""A session's folder on this host: the workspace `tree/`, and Overnight's git directory `shadow.git` beside it.
+
+The shadow holds the objects of this session's history as its own, so that showing them to the agent shows nothing of
+other sessions. It is a cache: what counts is the vault, and a broken shadow is made anew.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from pathlib import Path
+
+from .files import is_real_folder, make_writable, remove, write_git_dir
+from .git import LONG_S, GitError, git
+from .lock import lock_is_held
+from .message import SESSION, read_commit
+from .names import branch_ref, check_commit, check_session_id
+from .vault import Vault, fetch_commit, has_commit
+
+
+@dataclass(frozen=True, slots=True)
+class Worktree:
+    """A workspace that was at `commit` when this was returned; its next checkpoint has that commit as its parent."""
+
+    folder: Path
+    session_id: str
+    commit: str
+
+    @property
+    def tree(self) -> Path:
+        """The workspace, which the agent may write."""
+        return self.folder / "tree"
+
+    @property
+    def git_dir(self) -> Path:
+        """Overnight's git directory, out of the agent's reach."""
+        return self.folder / "shadow.git"
+
+    @property
+    def objects(self) -> Path:
+        """The folder to show read-only to the agent's git, where `give_agent_git` was told it would be."""
+        return self.git_dir / "objects"
+
+    @property
+    def moving(self) -> Path:
+        """The mark of a workspace between two commits: one that is found means that what is there counts nothing."""
+        return self.folder / "moving"
+
+
+async def ensure_worktree(
+    folder: Path, vault: Vault, session_id: str, commit: str, *, keep_changes: bool = True
+) -> Worktree:
+    """Make sure that this host has the session's workspace at exactly `commit`, and return it.
+
+    With `keep_changes` a workspace that is there already is left as it is, with the work since; so is one whose last
+    commit was made on top of `commit` but not recorded: its changes count as work not committed yet. In every other
+    case tracked files become those of the commit and other files go, except ignored ones such as node_modules.
+    The caller holds the `session_lock` of the folder. Raises GitError.
+    """
+    worktree = Worktree(folder.absolute(), check_session_id(session_id), check_commit(commit))
+    usable = await asyncio.to_thread(_prepare, worktree)
+    if usable and keep_changes:
+        here = await shadow_head(worktree)
+        if here == commit:
+            return worktree
+        if here is not None and await _is_unrecorded(worktree, here):
+            await set_head(worktree, commit)
+            return worktree
+    try:
+        await obtain(worktree, vault, commit)
+        await move_to(worktree, commit)
+    except GitError:
+        if not usable:
+            raise
+        # Perhaps the shadow is damaged. The workspace stays, its ignored files with it.
+        await asyncio.to_thread(remove, worktree.git_dir)
+        await asyncio.to_thread(_prepare, worktree)
+        await obtain(worktree, vault, commit)
+        await move_to(worktree, commit)
+    return worktree
+
+
+def _prepare(worktree: Worktree) -> bool:
+    """Make what is missing; return whether shadow and workspace were there and not in the middle of a move."""
+    worktree.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    usable = (worktree.git_dir / "config").is_file() and not worktree.moving.exists()
+    if not (worktree.git_dir / "config").is_file():
+        fresh = worktree.folder / "shadow.new"
+        remove(worktree.git_dir)
+        remove(fresh)
+        write_git_dir(fresh, head=f"ref: {branch_ref(worktree.session_id)}")
+        fresh.rename(worktree.git_dir)
+    elif lock_is_held(worktree.folder):
+        # Nobody else writes here, and no git of a dead holder still runs: it would hold the lock.
+        for stale in (*worktree.git_dir.glob("*.lock"), *(worktree.git_dir / "refs").rglob("*.lock")):
+            stale.unlink(missing_ok=True)
+    if not is_real_folder(worktree.tree):
+        remove(worktree.tree)
+        worktree.tree.mkdir(mode=0o700)
+        usable = False
+    return usable
+
+
+async def shadow_head(worktree: Worktree) -> str | None:
+    """Return the commit that the shadow is at, or None before the first. Raises GitError."""
+    shown = await git("rev-parse", "--verify", "--quiet", "HEAD", git_dir=worktree.git_dir, ok=(0, 1, 128))
+    return shown.text if shown.exit_code == 0 else None
+
+
+async def _is_unrecorded(worktree: Worktree, here: str) -> bool:
+    info = await read_commit(worktree.git_dir, here)
+    return info.parents == (worktree.commit,) and info.trailers.get(SESSION) == worktree.session_id
+
+
+async def set_head(worktree: Worktree, commit: str) -> None:
+    """Move the shadow's branch and nothing else. Raises GitError."""
+    await git("update-ref", "HEAD", check_commit(commit), git_dir=worktree.git_dir)
+
+
+async def obtain(worktree: Worktree, vault: Vault, commit: str) -> None:
+    """Bring a commit with its history from the vault into the shadow, unless it is there. Raises GitError."""
+    if not await has_commit(worktree.git_dir, commit):
+        await fetch_commit(worktree.git_dir, vault.address, commit, transports=vault.transports)
+
+
+async def move_to(worktree: Worktree, commit: str) -> None:
+    """Make the workspace exactly `commit`, keeping ignored files. A crash in between is noticed. Raises GitError."""
+    await asyncio.to_thread(worktree.moving.touch)
+    try:
+        await _check_out(worktree, commit)
+    except GitError:
+        await asyncio.to_thread(make_writable, worktree.tree)
+        await _check_out(worktree, commit)
+    await set_head(worktree, commit)
+    await asyncio.to_thread(worktree.moving.unlink)
+
+
+async def _check_out(worktree: Worktree, commit: str) -> None:
+    shadow, tree = worktree.git_dir, worktree.tree
+    await git("read-tree", "--reset", "-u", commit, git_dir=shadow, work_tree=tree, limit_s=LONG_S)
+    await git("clean", "-ffdq", git_dir=shadow, work_tree=tree, limit_s=LONG_S)

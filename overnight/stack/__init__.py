@@ -1,0 +1,11 @@
+"""The embedded default: one Temporal server and one worker per ``OVERNIGHT_HOME``, kept alive by a small supervisor."""
+
+from __future__ import annotations
+
+from overnight.stack.control import down, ensure_up, find
+from overnight.stack.errors import StackError
+from overnight.stack.model import Stack
+from overnight.stack.processes import Process
+from overnight.stack.version import VERSION
+
+__all__ = ["VERSION", "Process", "Stack", "StackError", "down", "ensure_up", "find"]

@@ -1,0 +1,198 @@
+"""Typed fake activities: a small world with commits, a model with opinions, and a script of what goes wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from workflows.calls import MODEL_UNAVAILABLE
+from workflows.contracts.answers import DiagnosisAnswer, PlanAnswer, PlannedStep, ReflectionAnswer
+from workflows.contracts.evidence import CommandEvidence, Quote, Verdict
+from workflows.contracts.outcome import CallReport, Outcome, Usage
+from workflows.contracts.requests import (
+    Beat,
+    Checkpoint,
+    DiagnoseRequest,
+    DiagnoseResult,
+    ExecuteRequest,
+    ExecuteResult,
+    JudgeRequest,
+    JudgeResult,
+    PlanRequest,
+    PlanResult,
+    ReflectRequest,
+    ReflectResult,
+    ValidateRequest,
+    ValidateResult,
+)
+from workflows.contracts.spec import Limits, Models, Project, SessionSpec
+from workflows.policy import criteria
+
+MODELS = Models(plan="m", execute="m", judge="m", diagnose="m", reflect="m")
+PRICE = 0.25
+"""USD of every fake model call."""
+
+
+def sha(text: str) -> str:
+    return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+
+
+def spec(session_id: str, **changes: Any) -> SessionSpec:
+    limits = Limits(
+        **{k: changes.pop(k) for k in ("max_iterations", "max_time_minutes", "max_cost_usd") if k in changes}
+    )
+    given: dict[str, Any] = {
+        "session_id": session_id,
+        "goal": "write a poem",
+        "project": Project(key="fake"),
+        "validation_command": "make test",
+        "limits": limits,
+        "models": MODELS,
+    }
+    return SessionSpec(**{**given, **changes})
+
+
+@dataclass
+class World:
+    """What the fakes answer; tests change fields and hooks."""
+
+    steps: int = 1
+    passes_at: int = 2
+    """Iteration from which on the validation command passes."""
+    judge_says: Callable[[int], bool] = lambda _iteration: True
+    clean_passes: Callable[[int], bool] = lambda _iteration: True
+    changes: Callable[[int], bool] = lambda _iteration: True
+    """Whether an execute changes the tree."""
+    before: dict[str, Callable[[Any], Awaitable[CallReport | None]]] = field(default_factory=dict)
+    """Per activity: something to do first, which may give the report itself."""
+    requests: list[Any] = field(default_factory=list)
+    strategy: str | None = "try the other way"
+
+    def seen(self, kind: type[Any]) -> list[Any]:
+        return [r for r in self.requests if isinstance(r, kind)]
+
+    async def _enter(self, name: str, request: Any) -> CallReport | None:
+        self.requests.append(request)
+        hook = self.before.get(name)
+        return await hook(request) if hook else None
+
+    def activities(self) -> list[Callable[..., Any]]:
+        return [self.plan, self.execute, self.validate, self.judge, self.diagnose, self.reflect]
+
+    @activity.defn(name="plan")
+    async def plan(self, request: PlanRequest) -> PlanResult:
+        if early := await self._enter("plan", request):
+            return PlanResult(**early.model_dump(), base=sha("base"))
+        answer = PlanAnswer(
+            summary="do it",
+            steps=[PlannedStep(id=f"s{n}", title=f"step {n}", instructions="work") for n in range(1, self.steps + 1)],
+        )
+        given = spec(
+            request.site.session_id,
+            goal=request.goal,
+            validation_command=request.validation_command,
+            success_criteria=request.success_criteria,
+        )
+        return PlanResult(
+            outcome=Outcome.COMPLETED, base=sha("base"), plan=criteria.plan_from(answer, given), usage=used()
+        )
+
+    @activity.defn(name="execute")
+    async def execute(self, request: ExecuteRequest) -> ExecuteResult:
+        early = await self._enter("execute", request)
+        if isinstance(early, ExecuteResult):
+            return early
+        changed = self.changes(request.site.iteration)
+        result = ExecuteResult(
+            outcome=Outcome.COMPLETED, usage=used(), checkpoint=checkpoint(request, changed), summary="I did it", seconds=1
+        )
+        return result.model_copy(update=early.model_dump()) if early else result
+
+    @activity.defn(name="validate")
+    async def validate(self, request: ValidateRequest) -> ValidateResult:
+        if early := await self._enter("validate", request):
+            return ValidateResult(**early.model_dump())
+        iteration = request.site.iteration
+        passed = iteration >= self.passes_at and (not request.clean or self.clean_passes(iteration))
+        commit = request.site.commit or sha("base")
+        return ValidateResult(
+            outcome=Outcome.COMPLETED,
+            evidence=[
+                CommandEvidence(
+                    criterion=c.criterion,
+                    commit=commit,
+                    clean=request.clean,
+                    exit_code=0 if passed else 1,
+                    rate=float(passed),
+                    tail="ok" if passed else "1 failed",
+                )
+                for c in request.checks
+            ],
+        )
+
+    @activity.defn(name="judge")
+    async def judge(self, request: JudgeRequest) -> JudgeResult:
+        if early := await self._enter("judge", request):
+            return JudgeResult(**early.model_dump())
+        met = self.judge_says(request.site.iteration)
+        commit = request.site.commit or ""
+        quotes = [Quote(file="poem.txt", quote="roses", found=True)]
+        verdicts = [
+            Verdict(criterion=c.id, commit=commit, met=met, confidence="high", reason="read it", quotes=quotes)
+            for c in request.criteria
+        ]
+        return JudgeResult(outcome=Outcome.COMPLETED, verdicts=verdicts, usage=used())
+
+    @activity.defn(name="diagnose")
+    async def diagnose(self, request: DiagnoseRequest) -> DiagnoseResult:
+        if early := await self._enter("diagnose", request):
+            return DiagnoseResult(**early.model_dump())
+        diagnosis = DiagnosisAnswer(
+            root_cause=f"cause {request.site.iteration}", fix="mend it", category="logic", confidence="high"
+        )
+        return DiagnoseResult(outcome=Outcome.COMPLETED, diagnosis=diagnosis, usage=used())
+
+    @activity.defn(name="reflect")
+    async def reflect(self, request: ReflectRequest) -> ReflectResult:
+        if early := await self._enter("reflect", request):
+            return ReflectResult(**early.model_dump())
+        reflection = ReflectionAnswer(change_approach=self.strategy is not None, new_strategy=self.strategy)
+        return ReflectResult(outcome=Outcome.COMPLETED, reflection=reflection, usage=used())
+
+
+def used() -> Usage:
+    return Usage(calls=1, responses=2, input_tokens=100, output_tokens=10, cost_usd=PRICE)
+
+
+def checkpoint(request: ExecuteRequest, changed: bool) -> Checkpoint:
+    parent = request.site.commit or sha("base")
+    attempt = f"{request.site.iteration} {request.conversation}"
+    return Checkpoint(
+        commit=sha(f"{parent} {attempt}"),
+        tree=sha(f"tree {attempt}") if changed else sha("same tree"),
+        parent=parent,
+        iteration=request.site.iteration,
+        changed_files=int(changed),
+    )
+
+
+async def until_interrupted(request: Any) -> CallReport:
+    """An execute that works until somebody stops it, and then says what it has done so far."""
+    try:
+        while True:
+            activity.heartbeat(Beat())
+            await asyncio.sleep(0.05)
+    except asyncio.CancelledError:
+        return CallReport(outcome=Outcome.INTERRUPTED, detail="stopped", usage=used())
+
+
+def unavailable(usage: Usage | None = None) -> ApplicationError:
+    return ApplicationError(
+        "529 overloaded", Beat(usage=usage or Usage()), type=MODEL_UNAVAILABLE, non_retryable=True
+    )

@@ -1,0 +1,1 @@
+"""DECIDE: pure and deterministic. Imports nothing of ours but itself."""

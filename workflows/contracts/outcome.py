@@ -1,0 +1,76 @@
+"""How one Claude Code call ended, what it used, and nothing else: one exhaustive type."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
+
+from workflows.contracts.text import Contract, Paragraph
+
+
+class Outcome(StrEnum):
+    """Every way in which a call ends. ``policy/failures.py`` says what a workflow does about each."""
+
+    COMPLETED = "completed"
+    NO_ANSWER = "no_answer"
+    """Exit 0 without the structured answer that was asked for."""
+    DENIED = "denied"
+    """Permission denials and no work."""
+    REFUSED = "refused"
+    """The model declined."""
+    INTERRUPTED = "interrupted"
+    """Stopped by a person, a limit of ours or a worker that leaves; the work so far is kept."""
+    USAGE_LIMIT = "usage_limit"
+    UNAVAILABLE = "unavailable"
+    """Overloaded, 5xx, connection lost, silent server."""
+    AUTH = "auth"
+    CREDIT = "credit"
+    UNKNOWN_MODEL = "unknown_model"
+    MAX_TURNS = "max_turns"
+    MAX_COST = "max_cost"
+    TIME_LIMIT = "time_limit"
+    STALLED = "stalled"
+    """No event for longer than the no-progress budget."""
+    PROMPT_TOO_LONG = "prompt_too_long"
+    TRANSCRIPT_LOST = "transcript_lost"
+    CRASHED = "crashed"
+    """Claude Code ended without a result."""
+    ENGINE_BROKEN = "engine_broken"
+    """Claude Code or the sandbox cannot start on this host."""
+    WORKSPACE = "workspace"
+    """The project or the vault cannot be used as it is."""
+    INTERNAL = "internal"
+    """An unexpected error of Overnight itself."""
+
+
+class Usage(Contract):
+    """What calls cost, as the gateway metered it. Adding two gives their sum."""
+
+    calls: Annotated[int, Field(ge=0)] = 0
+    """Claude Code processes started."""
+    responses: Annotated[int, Field(ge=0)] = 0
+    input_tokens: Annotated[int, Field(ge=0)] = 0
+    output_tokens: Annotated[int, Field(ge=0)] = 0
+    cache_read_tokens: Annotated[int, Field(ge=0)] = 0
+    cache_write_tokens: Annotated[int, Field(ge=0)] = 0
+    cost_usd: Annotated[float, Field(ge=0)] = 0.0
+    estimated_usd: Annotated[float, Field(ge=0)] = 0.0
+    """The part of ``cost_usd`` that is an estimate, for responses that were cut off."""
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(**{name: getattr(self, name) + getattr(other, name) for name in Usage.model_fields})
+
+
+class CallReport(Contract):
+    """What every activity that calls Claude Code or runs commands reports beside its own result."""
+
+    outcome: Outcome
+    detail: Paragraph = ""
+    """In words, for the person or the next model call."""
+    usage: Usage = Usage()
+    seconds: Annotated[float, Field(ge=0)] = 0.0
+    resets_at: datetime | None = None
+    """When a usage limit ends, if anybody said so."""

@@ -1,0 +1,67 @@
+"""What a person asks for: immutable, checked before anything starts."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from workflows.contracts.text import Command, Contract, Goal, Key, Location, ModelName, SessionId, Sha, Wish
+
+MAX_WISHES = 6
+
+Role = Literal["plan", "execute", "judge", "diagnose", "reflect"]
+
+
+class Project(Contract):
+    """The code that a session works on: a local repository, a git URL, or a new one."""
+
+    kind: Literal["path", "url", "new"] = "new"
+    location: Location | None = None
+    """Absolute path or git URL; absent for a new project."""
+    commit: Sha | None = None
+    """Base commit, resolved before the session starts; absent for a new project."""
+    key: Key
+    """Short hash that names the project without telling its path; also the name of its vault."""
+
+    @model_validator(mode="after")
+    def _location_fits_kind(self) -> Project:
+        if (self.kind == "new") != (self.location is None):
+            raise ValueError("a project has a location unless it is new")
+        return self
+
+
+class Models(Contract):
+    """Claude model per role, always explicit: Claude Code's own default depends on the credential."""
+
+    plan: ModelName
+    execute: ModelName
+    judge: ModelName
+    diagnose: ModelName
+    reflect: ModelName
+
+
+class Limits(Contract):
+    """Where a session stops on its own."""
+
+    max_iterations: Annotated[int, Field(ge=1, le=10_000)] = 50
+    max_time_minutes: Annotated[float, Field(gt=0, le=100_000)] = 60
+    """Minutes of active time: paused and waiting do not count."""
+    max_cost_usd: Annotated[float, Field(gt=0, le=100_000)] = 20
+    """USD for all model calls of the session."""
+
+
+class SessionSpec(Contract):
+    """One autonomous session, as asked for."""
+
+    session_id: SessionId
+    goal: Goal
+    mode: Literal["autonomous"] = "autonomous"
+    project: Project
+    validation_command: Command | None = None
+    setup_command: Command | None = None
+    success_criteria: Annotated[list[Wish], Field(max_length=MAX_WISHES)] = []
+    success_threshold: Annotated[float, Field(gt=0, le=1)] = 0.95
+    limits: Limits = Limits()
+    on_limit: Literal["pause", "fail"] = "pause"
+    models: Models

@@ -1,0 +1,94 @@
+"""Text with a byte limit: what a person wrote is refused when too long, what a machine wrote is clipped."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler, StringConstraints
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+ELLIPSIS = "…"
+
+
+def clip(text: str, limit: int, *, keep: str = "head") -> str:
+    """``text`` in at most ``limit`` bytes of UTF-8, its ``keep`` (``head`` or ``tail``) kept and the cut marked."""
+    raw = text.encode("utf-8", "replace")
+    if len(raw) <= limit:
+        return raw.decode("utf-8")
+    room = limit - len(ELLIPSIS.encode())
+    if keep == "tail":
+        return ELLIPSIS + raw[len(raw) - room :].decode("utf-8", "ignore")
+    return raw[:room].decode("utf-8", "ignore") + ELLIPSIS
+
+
+@dataclass(frozen=True)
+class MaxBytes:
+    """Marks a string of at most ``limit`` bytes of UTF-8; a longer one is refused, or clipped when ``clipped``."""
+
+    limit: int
+    clipped: bool = False
+    keep: str = "head"
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self._check, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        described = handler(schema)
+        described["maxLength"] = self.limit
+        return described
+
+    def _check(self, value: str) -> str:
+        if self.clipped:
+            return clip(value, self.limit, keep=self.keep)
+        size = len(value.encode("utf-8", "replace"))
+        if size > self.limit:
+            raise PydanticCustomError(
+                "too_many_bytes",
+                "is {size} bytes long; the limit is {limit} bytes",
+                {"size": size, "limit": self.limit},
+            )
+        return value
+
+
+Line = Annotated[str, MaxBytes(200, clipped=True)]
+"""One line for a list or a summary; clipped at 200 bytes."""
+Sentence = Annotated[str, MaxBytes(400, clipped=True)]
+"""A statement or a cause; clipped at 400 bytes."""
+Paragraph = Annotated[str, MaxBytes(800, clipped=True)]
+"""A few sentences; clipped at 800 bytes."""
+Page = Annotated[str, MaxBytes(4_000, clipped=True)]
+"""Instructions to a model; clipped at 4,000 bytes."""
+Tail = Annotated[str, MaxBytes(400, clipped=True, keep="tail")]
+"""The end of some output, for a glance; its last 400 bytes. The whole is an artifact."""
+
+Goal = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1), MaxBytes(20_000)]
+"""What the person wants; 1 to 20,000 bytes, refused beyond."""
+Command = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1), MaxBytes(2_000)]
+"""A shell command; 1 to 2,000 bytes, refused beyond."""
+Guidance = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1), MaxBytes(2_000)]
+"""Steering text of a person; 1 to 2,000 bytes, refused beyond."""
+Wish = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1), MaxBytes(400)]
+"""A success criterion in a person's words; 1 to 400 bytes, refused beyond."""
+Location = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1), MaxBytes(2_000)]
+"""A path or a URL; 1 to 2,000 bytes, refused beyond."""
+
+SessionId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{2,63}$")]
+Key = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+"""Identifier of a criterion, a step, a message: at most 64 characters."""
+Sha = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40,64}$")]
+Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+ModelName = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=128)]
+
+
+class Contract(BaseModel):
+    """Base of everything that crosses a boundary: unknown fields of a newer version are ignored, none is unbounded."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class Mutable(BaseModel):
+    """Base of the state that a workflow changes in place and carries through continue-as-new."""
+
+    model_config = ConfigDict(extra="ignore", validate_assignment=True)

@@ -1,0 +1,196 @@
+"""The gate of a session, and calls behind it: durable waits, interruption, the failure table at work."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+
+from temporalio import workflow
+from temporalio.common import SearchAttributeKey
+from temporalio.exceptions import ActivityError
+
+with workflow.unsafe.imports_passed_through():
+    # Our own pure modules: one copy per process keeps the sandbox's memory and start-up small.
+    from workflows.calls import Call, R, failure_report
+    from workflows.contracts.outcome import CallReport
+    from workflows.contracts.requests import Phase
+    from workflows.contracts.spec import SessionSpec
+    from workflows.contracts.state import SessionState, Status
+    from workflows.contracts.status import Glance
+    from workflows.policy import failures, limits, record, view
+    from workflows.policy.failures import Reaction
+
+STATUS = SearchAttributeKey.for_keyword("OvernightStatus")
+PHASE = SearchAttributeKey.for_keyword("OvernightPhase")
+PROJECT = SearchAttributeKey.for_keyword("OvernightProject")
+ITERATION = SearchAttributeKey.for_int("OvernightIteration")
+COST = SearchAttributeKey.for_float("OvernightCostUsd")
+SEARCH_ATTRIBUTES = (STATUS, PHASE, PROJECT, ITERATION, COST)
+
+GLANCE = "glance"
+"""Name of the memo that lists show."""
+
+
+class SessionOverError(Exception):
+    """The session ends here, with this status and for this reason."""
+
+    def __init__(self, status: Status, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+        self.reason = reason
+
+
+class Gated:
+    """A workflow that people can pause, steer and cancel at any moment, and that limits hold up."""
+
+    spec: SessionSpec
+    state: SessionState
+
+    def __init__(self) -> None:
+        self.interrupt_any = False
+        """Stop whatever runs: pause now, cancel."""
+        self.interrupt_execute = False
+        """Stop an execute that runs: steer now."""
+        self._attributes: tuple[object, ...] = ()
+        self._glance: Glance | None = None
+
+    # ------------------------------------------------------------------ the gate
+
+    async def gate(self, *, spends: bool = True, starting_iteration: bool = False) -> None:
+        """Cancel, pause, limits and back-off, as waits that hold no slot and survive everything.
+
+        ``spends`` is False before work that costs no money: what is done already is still looked at.
+        """
+        state = self.state
+        while True:
+            now = workflow.now()
+            if state.cancelled_by is not None:
+                raise SessionOverError(Status.CANCELLED, state.cancelled_by)
+            over = limits.spent(state, now, starting_iteration=starting_iteration) if spends else None
+            if over is not None and state.paused_by is None:
+                if self.spec.on_limit == "fail":
+                    raise SessionOverError(Status.FAILED, over)
+                self.hold(over)
+            if state.paused_by is not None:
+                self.show(status=Status.PAUSED, reason=state.paused_by)
+                await self._wait(lambda: state.paused_by is None, None)
+            elif state.wait_until is not None and state.wait_until > now:
+                self.show(status=Status.WAITING_LIMIT)
+                await self._wait(
+                    lambda: state.wait_until is None or state.paused_by is not None, state.wait_until - now
+                )
+            else:
+                break
+        state.wait_until = None
+        self.interrupt_any = self.interrupt_execute = False
+        record.start_clock(state, workflow.now())
+
+    def hold(self, reason: str) -> None:
+        """Hold the session at the next gate until a person resumes it."""
+        self.state.paused_by = record.one_line(reason)
+        record.event(self.state, workflow.now(), "limit", f"paused: {self.state.paused_by}")
+
+    async def _wait(self, until: Callable[[], bool], longest: timedelta | None) -> None:
+        record.stop_clock(self.state, workflow.now())
+        try:
+            await workflow.wait_condition(
+                lambda: until() or self.state.cancelled_by is not None,
+                timeout=longest,
+                timeout_summary=self.state.reason[:120] or None,
+            )
+        except TimeoutError:
+            self.state.wait_until = None
+        except asyncio.CancelledError:
+            self._cancelled_by_temporal()
+
+    # ------------------------------------------------------------------ calls
+
+    async def ask(self, phase: Phase, start: Callable[[], Call[R]], *, spends: bool = True) -> R:
+        """A call whose answer is owed: gated, charged, and made again as the failure table says.
+
+        The last of too many failed attempts is returned as it is: without an answer.
+        """
+        failed = 0
+        while True:
+            await self.gate(spends=spends)
+            self.show(phase, Status.RUNNING, "")
+            result = await self.attend(start())
+            record.charge(self.state, phase, result)
+            reaction = self.react(phase, result)
+            failed += reaction in {Reaction.TRY_AGAIN, Reaction.KEEP_WORK, Reaction.START_AFRESH}
+            if reaction is Reaction.GO_ON or failed >= failures.MAX_ATTEMPTS:
+                return result
+
+    async def attend(self, call: Call[R], *, steerable: bool = False) -> R:
+        """The report of a started call, which messages may interrupt: then it says what it did so far."""
+        handle = call.handle
+
+        def interrupted() -> bool:
+            return self.interrupt_any or (steerable and self.interrupt_execute)
+
+        while not handle.done():
+            try:
+                await workflow.wait_condition(lambda: handle.done() or interrupted())
+                if not handle.done():
+                    handle.cancel()
+                    await workflow.wait_condition(handle.done)
+            except asyncio.CancelledError:
+                self._cancelled_by_temporal()
+        try:
+            return await handle
+        except ActivityError as error:
+            return failure_report(error, call.result)
+
+    def react(self, phase: Phase, result: CallReport) -> Reaction:
+        """Do what the failure table says about a report; the caller decides whether to make the call again."""
+        state, now = self.state, workflow.now()
+        reaction = failures.reaction(result.outcome)
+        if reaction is Reaction.GO_ON:
+            state.waits = 0
+            return reaction
+        if reaction is Reaction.CONTINUE_LATER:
+            record.event(state, now, "note", f"{phase} interrupted: {result.detail}")
+            return reaction
+        record.error(state, now, phase, result.outcome.value, result.detail)
+        if reaction in {Reaction.WAIT_FOR_RESET, Reaction.BACK_OFF}:
+            state.wait_until = failures.wait_until(result, now, state.waits, workflow.random().random())
+            state.reason = record.one_line(failures.wait_reason(result, state.wait_until))
+            state.waits += 1
+            record.event(state, now, "limit", state.reason)
+        elif reaction is Reaction.PAUSE:
+            self.hold(failures.pause_reason(result))
+        return reaction
+
+    def _cancelled_by_temporal(self) -> None:
+        """Temporal's own Cancel does what ``cancel`` does: the session ends in order and says how."""
+        self.state.cancelled_by = self.state.cancelled_by or "cancelled through Temporal"
+        self.interrupt_any = True
+
+    # ------------------------------------------------------------------ showing
+
+    def show(self, phase: Phase | None = None, status: Status | None = None, reason: str | None = None) -> None:
+        """Bring what the Web UI and lists see up to date: one event per kind of change, none when nothing changed."""
+        state = self.state
+        state.phase = phase or state.phase
+        state.status = status or state.status
+        state.reason = state.reason if reason is None else record.one_line(reason)
+        state.updated_at = workflow.now()
+        cost = float(round(state.usage.cost_usd, 4))
+        attributes = (state.status, state.phase, state.iteration, cost)
+        if attributes != self._attributes:
+            self._attributes = attributes
+            workflow.upsert_search_attributes(
+                [
+                    STATUS.value_set(state.status.value),
+                    PHASE.value_set(state.phase),
+                    PROJECT.value_set(self.spec.project.key),
+                    ITERATION.value_set(state.iteration),
+                    COST.value_set(cost),
+                ]
+            )
+        glance = view.glance(self.spec, state)
+        if glance != self._glance:
+            self._glance = glance
+            workflow.upsert_memo({GLANCE: glance})
+        workflow.set_current_details(view.scoreboard(self.spec, state, workflow.now()))

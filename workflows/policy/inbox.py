@@ -1,0 +1,103 @@
+"""Messages of a person, applied to the state. What does not parse is recorded and shown, never dropped."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from workflows.contracts.messages import Cancel, Message, Pause, RaiseLimits, Resume, Steer
+from workflows.contracts.state import MAX_GUIDANCE, MAX_SEEN_IDS, GuidanceItem, SessionState
+from workflows.policy.record import event, one_line
+
+M = TypeVar("M", bound=Message)
+
+PERSON = "a person"
+
+
+def parse(state: SessionState, now: datetime, kind: type[M], name: str, payload: Any) -> M | None:
+    """``payload`` as a message, or None with an event that shows what could not be understood."""
+    try:
+        return kind.model_validate({} if payload is None else payload)
+    except ValidationError as problem:
+        first = problem.errors(include_url=False)[0]
+        field = ".".join(str(part) for part in first["loc"]) or "input"
+        shown = payload if isinstance(payload, str) else json.dumps(payload, default=str)
+        state.messages_lost += 1
+        event(
+            state,
+            now,
+            "message",
+            f"{name}: not understood ({field}: {first['msg']}); it was: {one_line(shown, 90)}",
+        )
+        return None
+
+
+def is_new(state: SessionState, message: Message) -> bool:
+    """Whether this message was not seen before; ids are carried, since Temporal's own count within one run only."""
+    if message.id is None:
+        return True
+    if message.id in state.seen_ids:
+        return False
+    state.seen_ids = [*state.seen_ids, message.id][-MAX_SEEN_IDS:]
+    return True
+
+
+def pause(state: SessionState, now: datetime, message: Pause) -> None:
+    """The session is to pause at the next gate."""
+    if state.paused_by is None:
+        state.paused_by = message.reason or f"paused by {PERSON}"
+    event(state, now, "message", f"pause ({message.when}): {state.paused_by}")
+
+
+def resume(state: SessionState, now: datetime, message: Resume) -> None:
+    """The session is to go on: from a pause, and at once from a wait."""
+    was = state.paused_by
+    state.paused_by = None
+    state.wait_until = None
+    state.stuck_reflections = 0
+    state.idle = 0
+    event(
+        state, now, "message", f"resume{': ' + message.reason if message.reason else ''} (was: {was or 'not paused'})"
+    )
+
+
+def steer(state: SessionState, now: datetime, message: Steer) -> str | None:
+    """Guidance for the next execute; its id, or None when so much waits already that it cannot be taken."""
+    waiting = [g for g in state.guidance if g.iteration is None]
+    if len(waiting) >= MAX_GUIDANCE:
+        event(state, now, "message", f"steer: refused, {MAX_GUIDANCE} messages wait already: {message.guidance}")
+        return None
+    state.guidance_seq += 1
+    item = GuidanceItem(id=message.id or f"g{state.guidance_seq}", text=message.guidance)
+    delivered = [g for g in state.guidance if g.iteration is not None]
+    room = MAX_GUIDANCE - len(waiting) - 1
+    state.guidance = [*(delivered[-room:] if room else []), *waiting, item]
+    event(state, now, "message", f"steer {item.id} ({message.when}): {message.guidance}")
+    return item.id
+
+
+def deliver_guidance(state: SessionState, now: datetime, ids: list[str]) -> None:
+    """Mark guidance that a prompt has carried."""
+    for item in state.guidance:
+        if item.id in ids and item.iteration is None:
+            item.iteration = state.iteration
+            event(state, now, "message", f"steer {item.id} delivered in execute #{state.iteration}")
+
+
+def cancel(state: SessionState, now: datetime, message: Cancel) -> None:
+    """The session is to end; its work stays on the branch."""
+    if state.cancelled_by is None:
+        state.cancelled_by = message.reason or f"cancelled by {PERSON}"
+        event(state, now, "message", f"cancel: {state.cancelled_by}")
+
+
+def raise_limits(state: SessionState, now: datetime, message: RaiseLimits) -> None:
+    """New limits; a session that a limit paused goes on when the gate finds it within them."""
+    named = {k: v for k, v in message.model_dump(exclude={"id"}).items() if v is not None}
+    state.limits = state.limits.model_copy(update=named)
+    if state.paused_by and state.paused_by.startswith("limit:"):
+        state.paused_by = None
+    event(state, now, "message", "limits: " + ", ".join(f"{k} = {v:g}" for k, v in named.items()))

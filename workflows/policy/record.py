@@ -1,0 +1,63 @@
+"""Keeping the record: events, errors, times. Every list forgets its oldest entry at its limit."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from workflows.contracts.outcome import CallReport, Outcome
+from workflows.contracts.requests import Phase
+from workflows.contracts.state import MAX_ERRORS, MAX_EVENTS, ErrorEntry, Event, PhaseTimes, SessionState
+from workflows.contracts.text import clip
+
+EventKind = Literal["phase", "checkpoint", "validation", "error", "message", "limit", "note", "end"]
+
+
+def one_line(text: str, limit: int = 200) -> str:
+    """``text`` as a single line of at most ``limit`` bytes."""
+    return clip(" ".join(text.split()), limit)
+
+
+def event(state: SessionState, now: datetime, kind: EventKind, text: str) -> None:
+    """Add an event; the oldest beyond the limit is forgotten (history still has it)."""
+    state.event_seq += 1
+    added = Event(seq=state.event_seq, time=now, kind=kind, text=one_line(text))
+    state.events = [*state.events, added][-MAX_EVENTS:]
+    state.updated_at = now
+
+
+def error(state: SessionState, now: datetime, phase: Phase, kind: str, text: str) -> None:
+    """Add an error to the log and to the events."""
+    state.error_count += 1
+    entry = ErrorEntry(iteration=state.iteration, phase=phase, kind=kind, text=one_line(text))
+    state.errors = [*state.errors, entry][-MAX_ERRORS:]
+    event(state, now, "error", f"{phase}: {kind}: {text}")
+
+
+def charge(state: SessionState, phase: Phase, report: CallReport) -> None:
+    """Charge what a call used, and remember how long the phase takes when it ran to its end."""
+    state.usage = state.usage + report.usage
+    if report.outcome is Outcome.COMPLETED:
+        times = state.times.get(phase) or PhaseTimes()
+        state.times = {
+            **state.times,
+            phase: PhaseTimes(count=times.count + 1, seconds=times.seconds + report.seconds),
+        }
+
+
+def start_clock(state: SessionState, now: datetime) -> None:
+    """Active time runs from now on."""
+    if state.clock_since is None:
+        state.clock_since = now
+
+
+def stop_clock(state: SessionState, now: datetime) -> None:
+    """Active time stands still from now on."""
+    state.active_seconds = active_seconds(state, now)
+    state.clock_since = None
+
+
+def active_seconds(state: SessionState, now: datetime) -> float:
+    """Seconds of active time up to ``now``."""
+    running = (now - state.clock_since).total_seconds() if state.clock_since else 0.0
+    return state.active_seconds + max(0.0, running)

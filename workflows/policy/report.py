@@ -1,0 +1,112 @@
+"""The report: markdown that says what was wanted, what holds on which evidence, what it took."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from workflows.contracts.evidence import Scorecard
+from workflows.contracts.plan import Criterion, StepStatus
+from workflows.contracts.spec import SessionSpec
+from workflows.contracts.state import SessionState, Status
+from workflows.contracts.text import clip
+from workflows.policy import record
+from workflows.policy.progress import progress
+from workflows.policy.record import one_line
+from workflows.policy.view import branch, evidence_of
+
+REPORT_LIMIT = 24_000
+
+
+def report(spec: SessionSpec, state: SessionState, now: datetime) -> str:
+    """The report of a session in any state, at most 24,000 bytes."""
+    percent, basis = progress(state)
+    commit = state.checkpoint.commit if state.checkpoint else state.base
+    minutes = record.active_seconds(state, now) / 60
+    lines = [
+        f"# {_headline(state)}: {one_line(spec.goal, 120)}",
+        "",
+        f"- Session `{spec.session_id}`, {state.status.value}{f': {state.reason}' if state.reason else ''}",
+        f"- Branch `{branch(spec.session_id)}`, commit `{commit or 'none'}`",
+        f"- {state.iteration} iterations, {minutes:.1f} active minutes, progress {percent} % ({basis})",
+        f"- {_cost(state)}",
+        "",
+        "## Goal",
+        "",
+        *(f"> {line}" for line in clip(spec.goal, 4_000).splitlines()),
+        "",
+        "## Criteria and evidence",
+        "",
+        "| criterion | decided by | met | evidence |",
+        "|---|---|---|---|",
+        *(_row(state, criterion) for criterion in state.criteria),
+        "",
+        *_clean_clone(state.confirmed),
+        *_plan(state),
+        *_tried(state),
+        *_errors(state),
+    ]
+    if state.summary:
+        lines += ["## In the agent's own words (not evidence)", "", *(f"> {x}" for x in state.summary.splitlines()), ""]
+    return clip("\n".join(lines).rstrip() + "\n", REPORT_LIMIT)
+
+
+def _cost(state: SessionState) -> str:
+    used = state.usage
+    tokens = used.input_tokens + used.cache_read_tokens + used.cache_write_tokens
+    estimated = f" (${used.estimated_usd:.4f} of it estimated)" if used.estimated_usd else ""
+    return (
+        f"${used.cost_usd:.4f} of ${state.limits.max_cost_usd:.2f}{estimated}: {used.calls} Claude Code calls,"
+        f" {used.responses} responses, {tokens} tokens in, {used.output_tokens} out"
+    )
+
+
+def _headline(state: SessionState) -> str:
+    return {
+        Status.COMPLETED: "Done",
+        Status.FAILED: "Failed",
+        Status.CANCELLED: "Cancelled",
+        Status.PAUSED: "Paused",
+    }.get(state.status, "In progress")
+
+
+def _row(state: SessionState, criterion: Criterion) -> str:
+    met = any(s.id == criterion.id and s.met for s in state.scores)
+    early = any(s.id == criterion.id and s.passed_at_baseline for s in state.scores)
+    decided = f"`{one_line(criterion.command, 120)}`".replace("|", "\\|") if criterion.command else "a judge"
+    note = " (passed before the work began)" if early else ""
+    shown = one_line(criterion.description, 160).replace("|", "/")
+    evidence = evidence_of(state, criterion.id)
+    return f"| {criterion.id}: {shown} | {decided} | {'yes' if met else 'no'}{note} | {evidence} |"
+
+
+def _clean_clone(card: Scorecard | None) -> list[str]:
+    if card is None:
+        return []
+    ran = [f"- `{e.criterion}`: exit code {e.exit_code} in {e.seconds:.1f} s" for e in card.commands]
+    if card.setup:
+        ran = [f"- setup: exit code {card.setup.exit_code} in {card.setup.seconds:.1f} s", *ran]
+    return [f"Confirmed in a clean clone of `{card.commit}`:", "", *(ran or ["- no commands"]), ""]
+
+
+def _plan(state: SessionState) -> list[str]:
+    if state.plan is None:
+        return []
+    steps = [f"- {'[x]' if s.status is StepStatus.DONE else '[ ]'} {s.title}" for s in state.plan.steps]
+    strategy = ["", f"Strategy: {state.strategy}"] if state.strategy else []
+    return ["## Plan", "", state.plan.summary, "", *steps, *strategy, ""]
+
+
+def _tried(state: SessionState) -> list[str]:
+    if not state.tries:
+        return []
+    rows = [
+        f"- #{t.iteration}: {t.root_cause} Fix: {one_line(t.fix)} Result: {t.result or 'open'}" for t in state.tries
+    ]
+    return ["## What was tried", "", *rows, ""]
+
+
+def _errors(state: SessionState) -> list[str]:
+    if not state.errors:
+        return []
+    rows = [f"- #{e.iteration} {e.phase}: {e.kind}: {e.text}" for e in state.errors]
+    return [f"## Errors ({state.error_count} in all, the last ones here)", "", *rows, ""]

@@ -1,0 +1,176 @@
+"""What others see of a session: status for clients, the memo for lists, the scoreboard for the Web UI."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from workflows.contracts.plan import StepStatus
+from workflows.contracts.spec import SessionSpec
+from workflows.contracts.state import SessionState, Status
+from workflows.contracts.status import Glance, GuidanceStatus, SessionStatus, StepStatusLine, TestResult
+from workflows.contracts.text import clip
+from workflows.policy import record
+from workflows.policy.criteria import holds, met_by
+from workflows.policy.progress import estimated_completion, progress
+from workflows.policy.record import one_line
+
+BRANCH_PREFIX = "overnight/"
+
+
+def branch(session_id: str) -> str:
+    """The branch that a session's checkpoints are on."""
+    return f"{BRANCH_PREFIX}{session_id}"
+
+
+def next_move(spec: SessionSpec, state: SessionState) -> str:
+    """One sentence: what to do about a session in this state, and when."""
+    sid = spec.session_id
+    if state.status is Status.COMPLETED:
+        return f"Done: see the report and take the branch {branch(sid)} (`overnight checkout {sid}`)."
+    if state.status is Status.CANCELLED:
+        return f"Cancelled: its work is on the branch {branch(sid)}."
+    if state.status is Status.FAILED:
+        return f"Failed: {state.reason}. Its work is on the branch {branch(sid)}."
+    if state.status is Status.PAUSED:
+        how = "raise that limit (`overnight limits`)" if state.reason.startswith("limit:") else "resume it"
+        return f"Paused ({state.reason}): {how}, steer it, or cancel it."
+    if state.status is Status.WAITING_LIMIT:
+        return "Waits by itself and goes on by itself; look again after waiting_until."
+    return "Works by itself; look again in a minute."
+
+
+def glance(spec: SessionSpec, state: SessionState) -> Glance:
+    """The memo: readable without a worker."""
+    return Glance(
+        goal=spec.goal,
+        progress=progress(state)[0],
+        criteria_met=sum(s.met for s in state.scores),
+        criteria=len(state.criteria),
+        max_iterations=state.limits.max_iterations,
+        last_error=state.errors[-1].text if state.errors else "",
+        next=one_line(next_move(spec, state)),
+        reason=state.reason,
+    )
+
+
+def status(spec: SessionSpec, state: SessionState, now: datetime) -> SessionStatus:
+    """Everything that clients show."""
+    percent, basis = progress(state)
+    card = state.card
+    commands = {c.id: c.command or "" for c in state.criteria}
+    rates = met_by(card, spec.success_threshold) if card else {}
+    return SessionStatus(
+        session_id=spec.session_id,
+        status=state.status,
+        reason=state.reason,
+        phase=state.phase,
+        goal=spec.goal,
+        iteration=state.iteration,
+        max_iterations=state.limits.max_iterations,
+        progress=percent,
+        progress_basis=basis,
+        errors=state.error_count,
+        error_log=state.errors,
+        last_error=state.errors[-1].text if state.errors else "",
+        validation_status={s.id: s.met for s in state.scores} or {c.id: False for c in state.criteria},
+        test_results=[
+            TestResult(
+                criterion=e.criterion,
+                command=one_line(commands.get(e.criterion, "")),
+                passed=holds(e, spec.success_threshold),
+                exit_code=e.exit_code,
+                timed_out=e.timed_out,
+                seconds=round(e.seconds, 3),
+                rate=e.rate,
+                tail=e.tail,
+            )
+            for e in (card.commands if card else [])
+        ],
+        success_rate=round(sum(rates.values()) / len(state.criteria), 3) if state.criteria else 0,
+        cost_usd=round(state.usage.cost_usd, 6),
+        max_cost_usd=state.limits.max_cost_usd,
+        usage=state.usage,
+        elapsed_minutes=round(record.active_seconds(state, now) / 60, 2),
+        max_time_minutes=state.limits.max_time_minutes,
+        estimated_completion=estimated_completion(state, now),
+        waiting_until=state.wait_until,
+        steps=[
+            StepStatusLine(id=s.id, title=s.title, status=s.status.value)
+            for s in (state.plan.steps if state.plan else [])
+        ],
+        strategy=state.strategy,
+        guidance=[
+            GuidanceStatus(
+                id=g.id,
+                text=one_line(g.text),
+                state="waiting" if g.iteration is None else "delivered",
+                iteration=g.iteration,
+            )
+            for g in state.guidance
+        ],
+        branch=branch(spec.session_id),
+        commit=state.checkpoint.commit if state.checkpoint else state.base,
+        summary=state.summary,
+        started_at=state.started_at,
+        updated_at=state.updated_at,
+        next=one_line(next_move(spec, state)),
+    )
+
+
+def scoreboard(spec: SessionSpec, state: SessionState, now: datetime) -> str:
+    """Markdown for the Web UI's details, for someone who has never seen the code; at most 4 KB."""
+    percent, basis = progress(state)
+    doing = state.reason or _doing(state)
+    iterations = f"{state.iteration} of {state.limits.max_iterations}"
+    minutes = f"{record.active_seconds(state, now) / 60:.1f} of {state.limits.max_time_minutes:g}"
+    lines = [
+        f"**{state.status.value}** · {state.phase} · iteration {iterations} · {percent} % ({basis})",
+        f"${state.usage.cost_usd:.2f} of ${state.limits.max_cost_usd:.2f} · {minutes} active minutes",
+        "",
+        f"**Now:** {doing}",
+        "",
+        "| criterion | met | evidence |",
+        "|---|---|---|",
+        *(_criterion_row(state, c.id, c.description) for c in state.criteria),
+    ]
+    if state.plan:
+        lines += ["", "**Plan**", ""]
+        lines += [f"- {'[x]' if s.status is StepStatus.DONE else '[ ]'} {s.title}" for s in state.plan.steps]
+    if state.strategy:
+        lines += ["", f"**Strategy:** {one_line(state.strategy)}"]
+    if state.guidance:
+        lines += ["", "**Guidance**", ""]
+        where = {g.id: "waiting" if g.iteration is None else f"delivered in #{g.iteration}" for g in state.guidance}
+        lines += [f"- {g.id}: {one_line(g.text, 100)} ({where[g.id]})" for g in state.guidance]
+    if state.errors:
+        lines += ["", f"**Last error:** {state.errors[-1].phase}: {state.errors[-1].text}"]
+    return clip("\n".join(lines), 4_000)
+
+
+def _doing(state: SessionState) -> str:
+    return f"{state.phase}: {state.task.title}" if state.task and state.phase == "execute" else state.phase
+
+
+def _criterion_row(state: SessionState, criterion: str, description: str) -> str:
+    met = any(s.id == criterion and s.met for s in state.scores)
+    shown = one_line(description, 100).replace("|", "/")
+    return f"| {criterion}: {shown} | {'yes' if met else 'no'} | {evidence_of(state, criterion)} |"
+
+
+def evidence_of(state: SessionState, criterion: str) -> str:
+    """What was observed about a criterion on the last validated commit, in one line."""
+    card = state.card
+    if card is None:
+        return "not looked at yet"
+    for ran in card.commands:
+        if ran.criterion == criterion:
+            end = "timed out" if ran.timed_out else f"exit code {ran.exit_code}"
+            return f"{end} in {ran.seconds:.1f} s on `{ran.commit[:10]}`"
+    for verdict in card.verdicts:
+        if verdict.criterion == criterion:
+            quotes = "; ".join(f"`{q.file}`{'' if q.found else ' (quote not found)'}" for q in verdict.quotes)
+            judged = "judged met" if verdict.met else "judged not met"
+            return (
+                f"{judged} ({verdict.confidence}): {one_line(verdict.reason, 120).replace('|', '/')} {quotes}".strip()
+            )
+    return "not looked at on this commit"
