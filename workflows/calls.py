@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Generic, TypeVar
 
+from pydantic import ValidationError
 from temporalio import workflow
 from temporalio.common import RetryPolicy
 from temporalio.exceptions import (
     ActivityError,
     ApplicationError,
+    CancelledError,
     TimeoutType,
     is_cancelled_exception,
 )
@@ -137,7 +140,8 @@ def failure_report(error: ActivityError, result: type[R]) -> R:
     """A failed activity as a report with the outcome that the failure table knows, and what was spent all the same."""
     cause = error.cause
     if is_cancelled_exception(error):
-        return result(outcome=Outcome.INTERRUPTED, detail="cancelled before it could report")
+        spent = _usage(list(cause.details)) if isinstance(cause, CancelledError) else Usage()
+        return result(outcome=Outcome.INTERRUPTED, detail="stopped before it could report", usage=spent)
     if isinstance(cause, ActivityTimeoutError):
         if cause.type is TimeoutType.HEARTBEAT:
             detail = "the worker died or lost Temporal, again and again"
@@ -155,6 +159,6 @@ def failure_report(error: ActivityError, result: type[R]) -> R:
 def _usage(details: list[object]) -> Usage:
     """Usage that a failed attempt left behind; details come back untyped."""
     for item in details:
-        if isinstance(item, dict) and "usage" in item:
+        with suppress(ValidationError):
             return Beat.model_validate(item).usage
     return Usage()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from temporalio import workflow
 from temporalio.common import SearchAttributeKey
@@ -13,12 +13,13 @@ from temporalio.exceptions import ActivityError
 with workflow.unsafe.imports_passed_through():
     # Our own pure modules: one copy per process keeps the sandbox's memory and start-up small.
     from workflows.calls import Call, R, failure_report
-    from workflows.contracts.outcome import CallReport
+    from workflows.contracts.messages import Cancel
+    from workflows.contracts.outcome import CallReport, Outcome
     from workflows.contracts.requests import Phase
     from workflows.contracts.spec import SessionSpec
     from workflows.contracts.state import SessionState, Status
     from workflows.contracts.status import Glance
-    from workflows.policy import failures, limits, record, view
+    from workflows.policy import failures, inbox, limits, record, view
     from workflows.policy.failures import Reaction
 
 STATUS = SearchAttributeKey.for_keyword("OvernightStatus")
@@ -49,7 +50,7 @@ class Gated:
 
     def __init__(self) -> None:
         self.interrupt_any = False
-        """Stop whatever runs: pause now, cancel."""
+        """Stop whatever runs: pause now, cancel. The gate forgets it."""
         self.interrupt_execute = False
         """Stop an execute that runs: steer now."""
         self._attributes: tuple[object, ...] = ()
@@ -65,6 +66,8 @@ class Gated:
         state = self.state
         while True:
             now = workflow.now()
+            if workflow.cancellation_reason() is not None:
+                self._cancelled_by_temporal()
             if state.cancelled_by is not None:
                 raise SessionOverError(Status.CANCELLED, state.cancelled_by)
             over = limits.spent(state, now, starting_iteration=starting_iteration) if spends else None
@@ -74,12 +77,10 @@ class Gated:
                 self.hold(over)
             if state.paused_by is not None:
                 self.show(status=Status.PAUSED, reason=state.paused_by)
-                await self._wait(lambda: state.paused_by is None, None)
+                await self._rest(lambda: state.paused_by is None)
             elif state.wait_until is not None and state.wait_until > now:
-                self.show(status=Status.WAITING_LIMIT)
-                await self._wait(
-                    lambda: state.wait_until is None or state.paused_by is not None, state.wait_until - now
-                )
+                self.show(status=Status.WAITING_LIMIT, reason=state.wait_reason)
+                await self._rest(lambda: state.wait_until is None or state.paused_by is not None, state.wait_until)
             else:
                 break
         state.wait_until = None
@@ -91,23 +92,31 @@ class Gated:
         self.state.paused_by = record.one_line(reason)
         record.event(self.state, workflow.now(), "limit", f"paused: {self.state.paused_by}")
 
-    async def _wait(self, until: Callable[[], bool], longest: timedelta | None) -> None:
-        record.stop_clock(self.state, workflow.now())
-        try:
-            await workflow.wait_condition(
-                lambda: until() or self.state.cancelled_by is not None,
-                timeout=longest,
-                timeout_summary=self.state.reason[:120] or None,
-            )
-        except TimeoutError:
+    async def _rest(self, over: Callable[[], bool], until: datetime | None = None) -> None:
+        """Wait with the clock stopped."""
+        now = workflow.now()
+        record.stop_clock(self.state, now)
+        longest = until - now if until else None
+        if not await self.until(lambda: over() or self.state.cancelled_by is not None, longest):
             self.state.wait_until = None
+
+    async def until(self, condition: Callable[[], bool], longest: timedelta | None = None) -> bool:
+        """The one way to wait: until ``condition``, ``longest`` (then False), or Temporal's Cancel, which is noted."""
+        summary = record.one_line(self.state.reason, 120) if longest else None
+        try:
+            await workflow.wait_condition(condition, timeout=longest, timeout_summary=summary)
+        except TimeoutError:
+            return False
         except asyncio.CancelledError:
             self._cancelled_by_temporal()
+            # What came together with the Cancel, a call's report say, is to be seen before anybody acts on it.
+            await workflow.wait_condition(lambda: True)
+        return True
 
     # ------------------------------------------------------------------ calls
 
     async def ask(self, phase: Phase, start: Callable[[], Call[R]], *, spends: bool = True) -> R:
-        """A call whose answer is owed: gated, charged, and made again as the failure table says.
+        """A call that is gated, charged, and made again as the failure table says.
 
         The last of too many failed attempts is returned as it is: without an answer.
         """
@@ -118,9 +127,17 @@ class Gated:
             result = await self.attend(start())
             record.charge(self.state, phase, result)
             reaction = self.react(phase, result)
-            failed += reaction in {Reaction.TRY_AGAIN, Reaction.KEEP_WORK, Reaction.START_AFRESH}
+            failed += reaction in failures.FAILED_ATTEMPTS
             if reaction is Reaction.GO_ON or failed >= failures.MAX_ATTEMPTS:
                 return result
+
+    async def owed(
+        self, phase: Phase, start: Callable[[], Call[R]], answers: Callable[[R], bool], *, spends: bool = True
+    ) -> R:
+        """An answer that the session cannot go on without: when attempts are used up, it pauses for a person."""
+        while not answers(result := await self.ask(phase, start, spends=spends)):
+            self.hold(failures.no_answer(phase, result))
+        return result
 
     async def attend(self, call: Call[R], *, steerable: bool = False) -> R:
         """The report of a started call, which messages may interrupt: then it says what it did so far."""
@@ -129,42 +146,39 @@ class Gated:
         def interrupted() -> bool:
             return self.interrupt_any or (steerable and self.interrupt_execute)
 
+        await self.until(lambda: handle.done() or interrupted())
+        if not handle.done():
+            handle.cancel()
         while not handle.done():
-            try:
-                await workflow.wait_condition(lambda: handle.done() or interrupted())
-                if not handle.done():
-                    handle.cancel()
-                    await workflow.wait_condition(handle.done)
-            except asyncio.CancelledError:
-                self._cancelled_by_temporal()
+            await self.until(handle.done)
         try:
             return await handle
         except ActivityError as error:
             return failure_report(error, call.result)
+        except asyncio.CancelledError:
+            return call.result(outcome=Outcome.INTERRUPTED, detail="stopped before it began")
 
     def react(self, phase: Phase, result: CallReport) -> Reaction:
         """Do what the failure table says about a report; the caller decides whether to make the call again."""
         state, now = self.state, workflow.now()
-        reaction = failures.reaction(result.outcome)
+        asked = self.interrupt_any or self.interrupt_execute
+        reaction = failures.weigh(state, result, asked=asked)
         if reaction is Reaction.GO_ON:
-            state.waits = 0
             return reaction
         if reaction is Reaction.CONTINUE_LATER:
             record.event(state, now, "note", f"{phase} interrupted: {result.detail}")
             return reaction
         record.error(state, now, phase, result.outcome.value, result.detail)
         if reaction in {Reaction.WAIT_FOR_RESET, Reaction.BACK_OFF}:
-            state.wait_until = failures.wait_until(result, now, state.waits, workflow.random().random())
-            state.reason = record.one_line(failures.wait_reason(result, state.wait_until))
-            state.waits += 1
-            record.event(state, now, "limit", state.reason)
+            failures.wait(state, result, now, workflow.random().random())
+            record.event(state, now, "limit", state.wait_reason)
         elif reaction is Reaction.PAUSE:
             self.hold(failures.pause_reason(result))
         return reaction
 
     def _cancelled_by_temporal(self) -> None:
         """Temporal's own Cancel does what ``cancel`` does: the session ends in order and says how."""
-        self.state.cancelled_by = self.state.cancelled_by or "cancelled through Temporal"
+        inbox.cancel(self.state, workflow.now(), Cancel(reason=inbox.BY_TEMPORAL))
         self.interrupt_any = True
 
     # ------------------------------------------------------------------ showing
@@ -193,4 +207,8 @@ class Gated:
         if glance != self._glance:
             self._glance = glance
             workflow.upsert_memo({GLANCE: glance})
-        workflow.set_current_details(view.scoreboard(self.spec, state, workflow.now()))
+        self.show_details()
+
+    def show_details(self) -> None:
+        """The scoreboard in the Web UI; it costs no event."""
+        workflow.set_current_details(view.scoreboard(self.spec, self.state, workflow.now()))

@@ -6,14 +6,16 @@ binds read-only to the shadow's. What the agent does with it stays in the worksp
 
 import asyncio
 import os
-import tempfile
+import stat
 from pathlib import Path, PurePath
 
 from .files import copy_regular, is_real_folder, remove, write_git_dir
 from .names import branch_ref, check_commit
 from .worktree import Worktree
 
-_IDENTITY = "[user]\n\tname = Overnight agent\n\temail = agent@localhost\n[gc]\n\tauto = 0\n[commit]\n\tgpgsign = false\n"
+_IDENTITY = (
+    "[user]\n\tname = Overnight agent\n\temail = agent@localhost\n[gc]\n\tauto = 0\n[commit]\n\tgpgsign = false\n"
+)
 
 
 async def give_agent_git(worktree: Worktree, objects_path: PurePath) -> None:
@@ -43,18 +45,13 @@ def write_agent_git(
         raise ValueError(message)
     if not is_real_folder(folder):
         raise NotADirectoryError(str(folder))
+    folder.chmod(stat.S_IMODE(folder.lstat().st_mode) | stat.S_IRWXU)
+    own = folder / ".git"
+    remove(own)
     ref = branch_ref(session_id)
-    remove(folder / ".git")
-    # Made under a name that nobody has, then put in place at once.
-    fresh = Path(tempfile.mkdtemp(prefix=".git-", dir=folder))
-    try:
-        write_git_dir(fresh, head=f"ref: {ref}", bare=False, more_config=_IDENTITY)
-        (fresh / "objects" / "info" / "alternates").write_bytes(objects + b"\n")
-        (fresh / ref).parent.mkdir(parents=True, exist_ok=True)
-        (fresh / ref).write_text(check_commit(commit) + "\n")
-        copy_regular(shallow, fresh / "shallow")
-        copy_regular(index, fresh / "index")
-        fresh.chmod(0o755)
-        fresh.rename(folder / ".git")
-    finally:
-        remove(fresh)
+    write_git_dir(own, head=f"ref: {ref}", bare=False, more_config=_IDENTITY)
+    (own / "objects" / "info" / "alternates").write_bytes(objects + b"\n")
+    (own / ref).parent.mkdir(parents=True, exist_ok=True)
+    (own / ref).write_text(check_commit(commit) + "\n")
+    copy_regular(shallow, own / "shallow")
+    copy_regular(index, own / "index")

@@ -1,8 +1,8 @@
 """Where a session starts: the user's commit, or nothing, brought into the vault."""
 
-import os
 from pathlib import Path
 
+from .files import absolute, is_there
 from .git import LONG_S, NETWORK, GitError, git, redact
 from .message import SESSION, compose
 from .names import base_ref, branch_ref, check_commit, is_url
@@ -69,9 +69,9 @@ async def _known_base(vault: Vault, base: str, branch: str, commit: str | None) 
 async def _bring(vault: Vault, source: str, commit: str, limit_s: float) -> None:
     if await has_commit(vault.git_dir, commit):
         return
-    local = Path(source).expanduser().absolute()
+    local = absolute(source)
     try:
-        if not os.path.lexists(local) and is_url(source):
+        if not is_there(local) and is_url(source):
             await fetch_commit(vault.git_dir, source, commit, transports=NETWORK, limit_s=limit_s)
             return
         async with as_the_user_trusts(local) as env:

@@ -19,6 +19,16 @@ _CONFIG = """[core]
 """
 
 
+def absolute(path: str | Path) -> Path:
+    """Return the path from the root, with `~` as the user's home; links stay as they are."""
+    return Path(path).expanduser().absolute()
+
+
+def is_there(path: Path) -> bool:
+    """Whether the path names anything, a broken link included."""
+    return os.path.lexists(path)
+
+
 def remove(path: Path) -> None:
     """Remove a file, a link itself, or a folder with everything in it, even one without write permission."""
     try:

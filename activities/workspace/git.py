@@ -116,7 +116,7 @@ def environment(
     """Return the whole environment of a git command.
 
     `transports` is a colon-separated list of what git may speak, `config` adds settings to the fixed ones.
-    With `user_config` the user's own global and system files are read: only for looking one value up.
+    With `user_config` the user's own global and system files count instead: only for looking one value up.
     """
     dropped = {"SSH_ASKPASS", "SSH_ASKPASS_REQUIRE", "LANGUAGE", "LANG", "EMAIL"}
     env = {k: v for k, v in os.environ.items() if not k.startswith(("GIT_", "LC_")) and k not in dropped}
@@ -139,7 +139,7 @@ def environment(
     }
     if not user_config:
         env |= {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
-    settings = _CONFIG | dict(config or {})
+    settings = ({} if user_config else _CONFIG) | dict(config or {})
     env["GIT_CONFIG_COUNT"] = str(len(settings))
     for number, (key, value) in enumerate(settings.items()):
         env[f"GIT_CONFIG_KEY_{number}"] = key
@@ -179,6 +179,7 @@ async def git(
     if index is not None:
         environ["GIT_INDEX_FILE"] = str(index)
     shown = redact(" ".join(os.fsdecode(a) for a in args))
+    where = cwd or work_tree or git_dir or "/"
     lock = _held_lock.get()
     try:
         process = await asyncio.create_subprocess_exec(
@@ -186,15 +187,15 @@ async def git(
             stdin=asyncio.subprocess.DEVNULL if stdin is None else asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
-            cwd=cwd or work_tree or git_dir or "/",
+            cwd=where,
             env=environ,
             start_new_session=True,
             pass_fds=() if lock is None else (lock,),
         )
     except OSError as error:
-        what = "git is not installed" if isinstance(error, FileNotFoundError) else "git could not be started"
-        where = f" in {error.filename}" if error.filename and error.filename != "git" else ""
-        raise GitError(shown, None, f"{what}{where}: {error.strerror}") from error
+        missing = isinstance(error, FileNotFoundError) and error.filename == "git"
+        what = "git is not installed" if missing else f"git could not be started in {where}: {error.strerror}"
+        raise GitError(shown, None, what) from error
     try:
         async with asyncio.timeout(limit_s):
             stdout, stderr, cut = await _talk(process, stdin, max_output, truncate=truncate)

@@ -16,7 +16,7 @@ from pathlib import Path
 from .files import copy_regular, write_git_dir
 from .git import NO_TRANSPORT, GitError, Output, git
 from .project_info import ProjectError, ProjectInfo, read_subject
-from .trust import as_the_user_trusts, is_dubious
+from .trust import as_the_user_trusts, global_ignores, is_dubious
 
 _PASSIVE = ("filemode", "symlinks", "ignorecase", "autocrlf", "eol", "trustctime", "checkstat", "precomposeunicode")
 _MANY_FILES = 8 * 2**20
@@ -34,6 +34,9 @@ async def inspect_path(path: Path, ref: str | None) -> ProjectInfo:
             return ProjectInfo("path", str(root), commit, branch, dirty, subject)
     except GitError as error:
         message = f"git could not read the repository in {path}: {error.message}"
+        raise ProjectError(message) from error
+    except OSError as error:
+        message = f"The repository in {path} could not be read: {error}"
         raise ProjectError(message) from error
 
 
@@ -57,7 +60,7 @@ async def _find_root(path: Path, env: Mapping[str, str]) -> tuple[Path, bool]:
         raise ProjectError(_why_not(path, shown.stderr))
     bare, inside, git_dir = shown.stdout.decode(errors="surrogateescape").rstrip("\n").split("\n", 2)
     if bare == "true":
-        if Path(git_dir).resolve() != path:
+        if not await asyncio.to_thread(path.samefile, git_dir):
             message = f"{path} is a folder inside the bare repository {git_dir}. Give {git_dir} as the project."
             raise ProjectError(message)
         return path, True
@@ -65,8 +68,8 @@ async def _find_root(path: Path, env: Mapping[str, str]) -> tuple[Path, bool]:
         message = f"{path} is git's own folder of a repository. Give the folder above it as the project."
         raise ProjectError(message)
     top = await _ask(path, env, "rev-parse", "--show-toplevel", ok=(0,))
-    root = Path(os.fsdecode(top.stdout.rstrip(b"\n"))).resolve()
-    if root != path:
+    root = Path(os.fsdecode(top.stdout.rstrip(b"\n")))
+    if not await asyncio.to_thread(path.samefile, root):
         message = (
             f"{path} is a folder inside the git repository {root}. Give {root} as the project, or make the folder a "
             "repository of its own: git init && git add -A && git commit."
@@ -121,7 +124,7 @@ async def _count_dirty(root: Path, env: Mapping[str, str]) -> int:
     with tempfile.TemporaryDirectory(prefix="overnight-inspect-") as name:
         probe = Path(name) / "probe.git"
         index = await _write_probe(probe, root, env)
-        config = await _passive_config(root, env)
+        config = await _passive_config(root, env) | {"core.excludesFile": await global_ignores(probe)}
         changed = await _status(probe, index, root, config)
         if not changed:
             return 0

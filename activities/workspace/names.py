@@ -5,7 +5,7 @@ import re
 _SESSION_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*(?:\.[A-Za-z0-9_-]+)*")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _URL = re.compile(r"(?:https?|ssh|git|file)://[^\s]+", re.IGNORECASE)
-_SCP = re.compile(r"(?:[A-Za-z0-9][\w.-]*@)?[A-Za-z0-9][\w.-]*:[^:\s][^\s]*")
+_SCP = re.compile(r"(?:[A-Za-z0-9][\w.-]*@)?[A-Za-z0-9][\w.-]*:(?!:|//)[^\s]+")
 _OTHER_TRANSPORT = re.compile(r"[A-Za-z0-9+.-]+:(?::|//).*", re.DOTALL)
 
 MAX_SESSION_ID = 100

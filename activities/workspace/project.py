@@ -1,9 +1,8 @@
 """Looking at a user's project before a session starts from it."""
 
-import asyncio
-import os
 from pathlib import Path
 
+from .files import absolute, is_there
 from .local_project import inspect_path
 from .names import is_other_transport, is_url
 from .project_info import ProjectError, ProjectInfo
@@ -16,11 +15,13 @@ async def inspect_project(path_or_url: str | Path, ref: str | None = None) -> Pr
     if ref is not None and (not ref.strip() or ref.startswith("-") or "\0" in ref or "\n" in ref):
         message = f"{ref!r} is not the name of a branch, tag or commit."
         raise ProjectError(message)
-    local = Path(path_or_url).expanduser()
-    exists = await asyncio.to_thread(os.path.lexists, local)
+    local = absolute(path_or_url)
+    exists = is_there(local)
     if isinstance(path_or_url, str) and not exists:
         if is_other_transport(place):
-            message = f"{place.split(':', 1)[0]}: is not a transport that Overnight uses; give a path, https or ssh URL."
+            message = (
+                f"{place.split(':', 1)[0]}: is not a transport that Overnight uses; give a path, https or ssh URL."
+            )
             raise ProjectError(message)
         if is_url(place):
             return await inspect_url(place, ref)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from .files import remove, write_git_dir
+from .files import absolute, remove, write_git_dir
 from .git import LOCAL_ONLY, LONG_S, NETWORK, GitError, git
 from .names import branch_ref, check_commit, is_other_transport, is_url
 
@@ -62,9 +62,10 @@ async def open_vault(url_or_path: str | Path, *, cache: Path | None = None) -> V
         if cache is None:
             message = "a vault at a URL needs a folder for its local copy"
             raise ValueError(message)
-        await asyncio.to_thread(_create, cache.absolute())
-        return Vault(cache.absolute(), place)
-    git_dir = Path(url_or_path).expanduser().absolute()
+        copy = absolute(cache)
+        await asyncio.to_thread(_create, copy)
+        return Vault(copy, place)
+    git_dir = absolute(url_or_path)
     await asyncio.to_thread(_create, git_dir)
     return Vault(git_dir)
 

@@ -6,9 +6,10 @@ other sessions. It is a cache: what counts is the vault, and a broken shadow is 
 
 import asyncio
 from dataclasses import dataclass
+from enum import Enum, auto
 from pathlib import Path
 
-from .files import is_real_folder, make_writable, remove, write_git_dir
+from .files import absolute, is_real_folder, make_writable, remove, write_git_dir
 from .git import LONG_S, GitError, git
 from .lock import lock_is_held
 from .message import SESSION, read_commit
@@ -55,9 +56,9 @@ async def ensure_worktree(
     case tracked files become those of the commit and other files go, except ignored ones such as node_modules.
     The caller holds the `session_lock` of the folder. Raises GitError.
     """
-    worktree = Worktree(folder.absolute(), check_session_id(session_id), check_commit(commit))
-    usable = await asyncio.to_thread(_prepare, worktree)
-    if usable and keep_changes:
+    worktree = Worktree(absolute(folder), check_session_id(session_id), check_commit(commit))
+    state = await asyncio.to_thread(_prepare, worktree)
+    if state is _State.IN_PLACE and keep_changes:
         here = await shadow_head(worktree)
         if here == commit:
             return worktree
@@ -68,35 +69,54 @@ async def ensure_worktree(
         await obtain(worktree, vault, commit)
         await move_to(worktree, commit)
     except GitError:
-        if not usable:
+        if state is _State.NEW:
             raise
         # Perhaps the shadow is damaged. The workspace stays, its ignored files with it.
-        await asyncio.to_thread(remove, worktree.git_dir)
-        await asyncio.to_thread(_prepare, worktree)
-        await obtain(worktree, vault, commit)
+        await _renew_shadow(worktree, vault)
         await move_to(worktree, commit)
     return worktree
 
 
-def _prepare(worktree: Worktree) -> bool:
-    """Make what is missing; return whether shadow and workspace were there and not in the middle of a move."""
+class _State(Enum):
+    NEW = auto()
+    UNSURE = auto()
+    IN_PLACE = auto()
+
+
+def _prepare(worktree: Worktree) -> _State:
+    """Make what is missing, and tell whether shadow and workspace were there and not in the middle of a move."""
     worktree.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    usable = (worktree.git_dir / "config").is_file() and not worktree.moving.exists()
     if not (worktree.git_dir / "config").is_file():
-        fresh = worktree.folder / "shadow.new"
+        state = _State.NEW
+        fresh = _fresh_shadow(worktree)
         remove(worktree.git_dir)
-        remove(fresh)
-        write_git_dir(fresh, head=f"ref: {branch_ref(worktree.session_id)}")
         fresh.rename(worktree.git_dir)
-    elif lock_is_held(worktree.folder):
-        # Nobody else writes here, and no git of a dead holder still runs: it would hold the lock.
-        for stale in (*worktree.git_dir.glob("*.lock"), *(worktree.git_dir / "refs").rglob("*.lock")):
-            stale.unlink(missing_ok=True)
+    else:
+        state = _State.UNSURE if worktree.moving.exists() else _State.IN_PLACE
+        if lock_is_held(worktree.folder):
+            # Nobody else writes here, and no git of a dead holder still runs: it would hold the lock.
+            for stale in (*worktree.git_dir.glob("*.lock"), *(worktree.git_dir / "refs").rglob("*.lock")):
+                stale.unlink(missing_ok=True)
     if not is_real_folder(worktree.tree):
         remove(worktree.tree)
         worktree.tree.mkdir(mode=0o700)
-        usable = False
-    return usable
+        state = _State.UNSURE if state is _State.IN_PLACE else state
+    return state
+
+
+def _fresh_shadow(worktree: Worktree) -> Path:
+    fresh = worktree.folder / "shadow.new"
+    remove(fresh)
+    write_git_dir(fresh, head=f"ref: {branch_ref(worktree.session_id)}")
+    return fresh
+
+
+async def _renew_shadow(worktree: Worktree, vault: Vault) -> None:
+    """Replace the shadow by a new one; only after the vault has given everything for it. Raises GitError."""
+    fresh = await asyncio.to_thread(_fresh_shadow, worktree)
+    await fetch_commit(fresh, vault.address, worktree.commit, transports=vault.transports)
+    await asyncio.to_thread(remove, worktree.git_dir)
+    await asyncio.to_thread(fresh.rename, worktree.git_dir)
 
 
 async def shadow_head(worktree: Worktree) -> str | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -78,12 +77,7 @@ DEFAULT_MODEL = "claude-opus-5-5"
 
 
 def app_dir() -> Path:
-    """Folder that holds ``worker.py``, ``mcp_server.py`` and the flat packages: the checkout, or ``_app`` of a wheel."""
+    """Folder that holds ``worker.py``, ``mcp_server.py`` and the flat packages: the checkout, or a wheel's ``_app``."""
     package = Path(__file__).resolve().parent.parent
     bundled = package / "_app"
     return bundled if bundled.is_dir() else package.parent
-
-
-def scrubbed_environment(prefixes: tuple[str, ...]) -> dict[str, str]:
-    """The process environment without the variables that start with one of ``prefixes``."""
-    return {key: value for key, value in os.environ.items() if not key.startswith(prefixes)}

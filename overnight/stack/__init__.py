@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from overnight.base.version import VERSION
 from overnight.stack.control import down, ensure_up, find
 from overnight.stack.errors import StackError
 from overnight.stack.model import Stack
 from overnight.stack.processes import Process
-from overnight.stack.version import VERSION
 
 __all__ = ["VERSION", "Process", "Stack", "StackError", "down", "ensure_up", "find"]

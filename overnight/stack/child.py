@@ -112,11 +112,20 @@ class Child:
             return f"was ended by {signal.Signals(-code).name}"
         return f"was ended by signal {-code}"
 
+    def unwell(self) -> None:
+        """Note that it runs but cannot do its work."""
+        self._well_since = None
+
     def well(self) -> None:
         """Note that it is well now."""
         self.proven, self.fruitless = True, 0
         if self._well_since is None:
             self._well_since = time.monotonic()
+
+    @property
+    def is_well(self) -> bool:
+        """Whether it runs and was well when last heard of."""
+        return self._well_since is not None and self.running
 
     @property
     def settled(self) -> bool:

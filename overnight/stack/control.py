@@ -106,13 +106,13 @@ def down(settings: Settings, *, wait_seconds: float = 40) -> bool:
     Raises ``StackError`` when something of it cannot be stopped.
     """
     home = Home(settings.home.resolve())
-    if not home.stack_json.exists() and not home.lock.exists():
-        return False
     patience = max(wait_seconds, settings.grace_seconds + WORKER_STOP_MARGIN_SECONDS + SERVER_STOP_SECONDS)
     deadline = time.monotonic() + patience
     stopped = False
     last: Process | None = None
     try:
+        if not home.stack_json.exists() and not home.lock.exists():
+            return False
         while True:
             record = read_stack(home)
             supervisor = record.supervisor if record is not None else None
@@ -171,7 +171,7 @@ def _living(stack: Stack | None) -> Stack | None:
         for name, process in (("supervisor", stack.supervisor), ("server", stack.server), ("worker", stack.worker))
         if not is_alive(process)
     }
-    if "worker" in gone:
+    if "worker" in gone or "server" in gone:
         gone["ready"] = False
     return stack.model_copy(update=gone)
 
@@ -231,9 +231,12 @@ def _raise_if_failed(home: Home, before: Stack | None, own: subprocess.Popen[byt
         log = home.log(record.problem_log) if record.problem_log else None
         same = before is not None and before.supervisor == record.supervisor
         if record.gave_up and not same:
+            if record.supervisor is not None:
+                wait_gone(record.supervisor, 5.0, _reap)  # it holds the lock until then
             raise StackError(f"Overnight's stack did not come up. {record.problem}", log=log)
         seen = before.failures if before is not None and same else 0
-        if record.failures >= TRIES and record.failures > seen and is_alive(record.supervisor):
+        hopeless = record.failures >= TRIES and record.failures > seen
+        if hopeless and not record.stopping and is_alive(record.supervisor):
             advice = "It is tried again at least every half minute; `overnight down` ends that."
             raise StackError(f"Overnight's stack is not well. {record.problem} {advice}", log=log)
     if code:

@@ -47,9 +47,9 @@ def prepare(path: Path) -> Home:
     Raises ``StackError`` when the folder cannot be made or written. Nothing that exists is changed.
     """
     advice = "Set OVERNIGHT_HOME to a folder on a local disk that you may write, or repair this one."
-    if path.exists() and not path.is_dir():
-        raise StackError(f"Overnight's home {path} is not a folder. Move that file away, or set OVERNIGHT_HOME.")
     try:
+        if path.exists() and not path.is_dir():
+            raise StackError(f"Overnight's home {path} is not a folder. Move that file away, or set OVERNIGHT_HOME.")
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         (path / "logs").mkdir(mode=0o700, exist_ok=True)
         probe = path / f".probe.{os.getpid()}"

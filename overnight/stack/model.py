@@ -38,7 +38,10 @@ class Stack(BaseModel):
     """Which credential the worker holds, in its own opaque words; None when it holds none."""
 
     ready: bool = False
-    """The worker that runs has said that it is ready."""
+    """The server that runs is healthy, and the worker that runs has said that it is ready."""
+
+    proven: bool = False
+    """It has been ready once since it came up, so that sessions may be waiting in it."""
 
     stopping: bool = False
     problem: str | None = None

@@ -35,8 +35,6 @@ class Record:
     def update(self, **changes: object) -> None:
         """Change fields of the record, and write it if that makes it differ from what is on disk."""
         stack = self.stack.model_copy(update=changes)
-        if stack.ready and stack.worker is None:
-            stack = stack.model_copy(update={"ready": False})
         if stack != self.stack or self._written is None:
             self.stack = stack
             self._write()

@@ -18,7 +18,8 @@ from typing import Literal
 
 import structlog
 
-from overnight.base.settings import Settings, app_dir, scrubbed_environment
+from overnight.base.settings import Settings, app_dir
+from overnight.base.version import VERSION
 from overnight.stack import ports, server
 from overnight.stack.child import SERVER_STOP_SECONDS, TRIES, WORKER_STOP_MARGIN_SECONDS, Child
 from overnight.stack.errors import StackError, log_tail
@@ -26,7 +27,6 @@ from overnight.stack.home import Home, owns_lock, prepare, try_lock
 from overnight.stack.model import NAMESPACE, Stack, read_announcement, read_stack
 from overnight.stack.processes import POLL_SECONDS, identify, is_alive
 from overnight.stack.record import Fingerprint, Record, fingerprint
-from overnight.stack.version import VERSION
 from overnight.stack.wakeup import Wakeup
 
 SERVER_HEALTH_SECONDS = 60.0
@@ -45,6 +45,16 @@ class _GiveUpError(Exception):
         self.log = log
 
 
+class _StandardError:
+    """Where the supervisor's log lines go; a full disk must not end the night."""
+
+    def msg(self, line: str) -> None:
+        with contextlib.suppress(OSError):
+            os.write(2, f"{line}\n".encode())
+
+    info = warning = error = msg
+
+
 class Supervisor:
     """Keeps one server and one worker alive for one home, whose lock it holds."""
 
@@ -55,10 +65,11 @@ class Supervisor:
         self._lock = lock
         self._worker_command = list(worker) if worker else [sys.executable, str(app_dir() / "worker.py")]
         self._log = structlog.wrap_logger(
-            structlog.PrintLogger(sys.stderr),
+            _StandardError(),
             processors=[
                 structlog.processors.add_log_level,
                 structlog.processors.TimeStamper(fmt="iso"),
+                structlog.processors.format_exc_info,
                 structlog.processors.JSONRenderer(),
             ],
         )
@@ -89,26 +100,36 @@ class Supervisor:
             try:
                 self._adopt()
                 while not self._wakeup.stop_asked and not self._record.closed:
-                    self._step()
+                    self._step_safely()
             except _GiveUpError as error:
                 self._log.error("giving up", problem=str(error))
                 self._failure, code = (str(error), error.log), 1
-            self._save(ready=False, stopping=True)
+            self._save(stopping=True)
             for child, seconds in (
                 (self._worker, self._settings.grace_seconds + WORKER_STOP_MARGIN_SECONDS),
                 (self._server, SERVER_STOP_SECONDS),
             ):
                 if not child.stop(seconds):
                     self._log.error("cannot be ended", child=child.name, process=str(child.process))
-            self._save(ready=False, stopping=True, gave_up=code != 0)
+            self._save(stopping=True, gave_up=code != 0)
             self._log.info("supervisor stopped", code=code)
             return code
+
+    def _step_safely(self) -> None:
+        try:
+            self._step()
+        except _GiveUpError:
+            raise
+        except Exception:  # nobody watches the supervisor until the morning: go on
+            self._log.error("unexpected failure", exc_info=True)
+            self._wakeup.wait(1.0)
 
     def _step(self) -> None:
         """Look once, do what is due, and wait for the next thing to happen."""
         if self._server.news_of_end:
             self._note_end(self._server, server.explain(log_tail(self._server.log), self._home.database))
         if self._worker.news_of_end:
+            self._listen()  # its last words
             self._note_end(self._worker, self._announced or "")
         if not self._server.running:
             waiting: Child | None = self._server
@@ -139,7 +160,7 @@ class Supervisor:
         self._server.adopt(last.server)
         self._worker.adopt(last.worker)
         # If this stack once worked, sessions may wait for it: nothing of it is given up.
-        self._server.proven = self._worker.proven = last.ready
+        self._server.proven = self._worker.proven = last.proven
         self._worker_address = last.address
         self._save(started_at=last.started_at)
         self._log.info("adopted", server=str(last.server), worker=str(last.worker))
@@ -211,12 +232,13 @@ class Supervisor:
 
     def _start_worker(self) -> None:
         self._announced = self._heard = None
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):  # if it stays, its pid tells that it is an old one
             self._home.worker_json.unlink()
         self._worker_address = self._record.stack.address
-        self._save(ready=False, credential=None)
-        environment = scrubbed_environment(("TEMPORAL_",))  # another Temporal's key or TLS would be mixed into ours
-        environment |= {
+        self._save(credential=None)
+        environment = {
+            # Another Temporal's key or TLS would be mixed into ours.
+            **{name: value for name, value in os.environ.items() if not name.startswith("TEMPORAL_")},
             "OVERNIGHT_HOME": str(self._home.path),
             "OVERNIGHT_UI_URL": self._record.stack.ui_url,
             "TEMPORAL_ADDRESS": self._record.stack.address,
@@ -233,15 +255,17 @@ class Supervisor:
         word = read_announcement(self._home)
         if word is None and heard is not None:
             self._announced = f"The worker's announcement {self._home.worker_json} cannot be read."
-            self._save(ready=False)
+            self._worker.unwell()
+            self._save()
         if word is None or word.pid != self._worker.process.pid:
             return
         if word.ready:
-            if not self._record.stack.ready:
-                self._log.info("worker is ready", pid=word.pid)
             self._worker.well()
+        else:
+            self._worker.unwell()
+        self._log.info("worker says", ready=word.ready, credential=word.credential, problem=word.problem, pid=word.pid)
         self._announced = word.problem
-        self._save(ready=word.ready, credential=word.credential)
+        self._save(credential=word.credential)
 
     # Both
 
@@ -278,6 +302,8 @@ class Supervisor:
             worker=self._worker.process if self._worker.running else None,
             problem=problem,
             problem_log=log,
+            ready=self._server.is_well and self._worker.is_well and not self._wakeup.stop_asked,
+            proven=self._server.proven and self._worker.proven,
             failures=max(self._server.fruitless, self._worker.fruitless),
             **changes,
         )

@@ -136,7 +136,7 @@ async def test_a_hang_lasts_until_the_model_closes(after: Any) -> None:
 async def test_a_client_that_gives_up_on_a_hang_leaves_the_model_usable() -> None:
     async with playing(Scenario({"execute": Hang(), "plan": Say(Text("late"), delay=0.01)})) as (_, client):
         with pytest.raises(httpx2.ReadTimeout):
-            await client.post("/v1/messages", json=body(), timeout=0.05)
+            await client.post("/v1/messages", json=body(), timeout=httpx2.Timeout(None, read=0.05))
         reply = await client.post("/v1/messages", json=body(), headers={"X-Overnight-Phase": "plan"})
         assert events(reply.text)[-1] == {"type": "message_stop"}
 

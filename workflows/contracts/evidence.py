@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from workflows.contracts.plan import MAX_CRITERIA
-from workflows.contracts.text import Contract, Digest, Key, Line, Sentence, Sha, Tail
+from workflows.contracts.text import Contract, Digest, Key, Line, Seconds, Sentence, Sha, Tail
 
 
 class ArtifactRef(Contract):
@@ -27,7 +27,7 @@ class CommandEvidence(Contract):
     exit_code: int | None = None
     """Absent when the command did not end by itself."""
     timed_out: bool = False
-    seconds: Annotated[float, Field(ge=0)] = 0.0
+    seconds: Seconds = 0.0
     rate: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Share of checks that passed. Until reports are read: 1 for exit code 0, else 0."""
     tail: Tail = ""
@@ -54,7 +54,7 @@ class Verdict(Contract):
 
 
 class Scorecard(Contract):
-    """All evidence on one commit."""
+    """All evidence on one commit. What speaks of another commit, or of no criterion, counts for nothing."""
 
     commit: Sha
     commands: Annotated[list[CommandEvidence], Field(max_length=MAX_CRITERIA)] = []

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from enum import StrEnum
 from typing import Annotated
 
 from pydantic import Field
 
-from workflows.contracts.text import Contract, Paragraph
+from workflows.contracts.text import Contract, Moment, Paragraph, Seconds
 
 
 class Outcome(StrEnum):
@@ -71,6 +70,6 @@ class CallReport(Contract):
     detail: Paragraph = ""
     """In words, for the person or the next model call."""
     usage: Usage = Usage()
-    seconds: Annotated[float, Field(ge=0)] = 0.0
-    resets_at: datetime | None = None
+    seconds: Seconds = 0.0
+    resets_at: Moment | None = None
     """When a usage limit ends, if anybody said so."""

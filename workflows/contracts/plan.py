@@ -13,6 +13,8 @@ MAX_STEPS = 10
 MAX_PLANNED_CRITERIA = 4
 MAX_CRITERIA = 12
 """One validation command, six wishes, four of the planner and the standing one."""
+MAX_FAILURES = MAX_CRITERIA + 1
+"""Every criterion, and the setup command."""
 
 
 class Criterion(Contract):

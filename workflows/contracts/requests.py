@@ -9,7 +9,7 @@ from pydantic import Field
 from workflows.contracts.answers import DiagnosisAnswer, ReflectionAnswer
 from workflows.contracts.evidence import ArtifactRef, CommandEvidence, Verdict
 from workflows.contracts.outcome import CallReport, Usage
-from workflows.contracts.plan import MAX_CRITERIA, Criterion, Plan
+from workflows.contracts.plan import MAX_CRITERIA, MAX_FAILURES, Criterion, Plan
 from workflows.contracts.spec import MAX_WISHES, Project
 from workflows.contracts.text import (
     Command,
@@ -21,6 +21,7 @@ from workflows.contracts.text import (
     ModelName,
     Page,
     Paragraph,
+    Seconds,
     Sentence,
     SessionId,
     Sha,
@@ -31,6 +32,9 @@ Phase = Literal[
     "recall", "baseline", "plan", "execute", "validate", "judge", "diagnose", "reflect", "integrate", "deliver",
     "learn", "job",
 ]  # fmt: skip
+
+MAX_HISTORY = 30
+"""Events that a reflection is shown."""
 
 
 class Site(Contract):
@@ -48,7 +52,7 @@ class Allowance(Contract):
 
     model: ModelName
     cost_usd: Annotated[float, Field(ge=0)]
-    seconds: Annotated[float, Field(ge=0)]
+    seconds: Seconds
     max_turns: Annotated[int, Field(ge=1, le=1_000)]
 
 
@@ -95,7 +99,7 @@ class Brief(Contract):
 
     goal: Goal
     task: Page
-    unmet: Annotated[list[FailedCheck], Field(max_length=MAX_CRITERIA)] = []
+    unmet: Annotated[list[FailedCheck], Field(max_length=MAX_FAILURES)] = []
     steps: Annotated[list[Line], Field(max_length=20)] = []
     """The plan with its marks, one line a step."""
     strategy: Page = ""
@@ -174,7 +178,7 @@ class DiagnoseRequest(Contract):
     site: Site
     allowance: Allowance
     goal: Goal
-    failures: Annotated[list[FailedCheck], Field(max_length=MAX_CRITERIA)]
+    failures: Annotated[list[FailedCheck], Field(max_length=MAX_FAILURES)]
     tries: Annotated[list[Try], Field(max_length=10)] = []
     parent: Sha
     """Commit before the last execute, to show what it changed."""
@@ -192,7 +196,7 @@ class ReflectRequest(Contract):
     why: Line
     scoreboard: Annotated[list[Line], Field(max_length=MAX_CRITERIA)] = []
     tries: Annotated[list[Try], Field(max_length=10)] = []
-    history: Annotated[list[Line], Field(max_length=30)] = []
+    history: Annotated[list[Line], Field(max_length=MAX_HISTORY)] = []
 
 
 class ReflectResult(CallReport):

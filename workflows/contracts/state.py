@@ -13,7 +13,7 @@ from workflows.contracts.outcome import Usage
 from workflows.contracts.plan import MAX_CRITERIA, Criterion, Plan
 from workflows.contracts.requests import Checkpoint, Phase, Try
 from workflows.contracts.spec import Limits, SessionSpec
-from workflows.contracts.text import Contract, Key, Line, MaxBytes, Mutable, Page, Paragraph, Sha
+from workflows.contracts.text import Contract, Key, Line, MaxBytes, Mutable, Paragraph, Seconds, Sha
 
 MAX_EVENTS = 50
 MAX_GUIDANCE = 4
@@ -61,7 +61,7 @@ class ErrorEntry(Contract):
 
     iteration: Annotated[int, Field(ge=0)]
     phase: Phase
-    kind: Line
+    kind: Annotated[str, MaxBytes(40, clipped=True)]
     text: Line
 
 
@@ -71,7 +71,7 @@ class Task(Contract):
     kind: Literal["step", "fix", "finish"]
     step: Key
     title: Line
-    instructions: Page
+    instructions: Annotated[str, MaxBytes(1_600, clipped=True)]
 
 
 class CriterionState(Mutable):
@@ -81,7 +81,7 @@ class CriterionState(Mutable):
     met: bool = False
     was_met: bool = False
     """Met by evidence at some iteration up to now."""
-    rate: float = 0.0
+    rate: Annotated[float, Field(ge=0, le=1)] = 0.0
     passed_at_baseline: bool = False
 
 
@@ -92,14 +92,14 @@ class Trail(Contract):
     tree: Sha
     met: Annotated[int, Field(ge=0)]
     failure: Line
-    """Failing criteria with their exit codes; equal texts mean the same failure."""
+    """Failing criteria, how they ended, a hash of what they printed; equal texts mean the same failure."""
 
 
 class PhaseTimes(Mutable):
     """Measured seconds of a phase, for estimates."""
 
     count: int = 0
-    seconds: float = 0.0
+    seconds: Seconds = 0.0
 
 
 class SessionState(Mutable):
@@ -110,7 +110,7 @@ class SessionState(Mutable):
     limits: Limits = Limits()
     started_at: datetime | None = None
     updated_at: datetime | None = None
-    active_seconds: float = 0.0
+    active_seconds: Seconds = 0.0
     clock_since: datetime | None = None
     """Since when active time runs; absent while paused or waiting."""
 
@@ -148,8 +148,13 @@ class SessionState(Mutable):
     """Why the session is to pause or is paused; absent when nobody asks for it."""
     cancelled_by: Line | None = None
     waits: int = 0
-    """Back-offs in a row without a known end."""
+    """Waits in a row, without a call that got through between them."""
     wait_until: datetime | None = None
+    wait_reason: Line = ""
+    interruptions: int = 0
+    """Interruptions in a row that nobody asked for and that brought nothing."""
+    exhausted: bool = False
+    """A call found that what is left of the budget does not carry another response."""
 
     usage: Usage = Usage()
     times: dict[Phase, PhaseTimes] = {}

@@ -73,7 +73,7 @@ class SessionStatus(Contract):
     """How many errors there were; the last ones are in ``error_log``."""
     error_log: Annotated[list[ErrorEntry], Field(max_length=10)] = []
     last_error: Line = ""
-    validation_status: dict[Key, bool] = {}
+    validation_status: Annotated[dict[Key, bool], Field(max_length=MAX_CRITERIA)] = {}
     """Criterion to whether it is met."""
     test_results: Annotated[list[TestResult], Field(max_length=MAX_CRITERIA)] = []
     success_rate: Annotated[float, Field(ge=0, le=1)] = 0.0

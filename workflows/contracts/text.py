@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    StringConstraints,
+)
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 ELLIPSIS = "…"
+
+_TERMINAL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
+_CONTROLS = dict.fromkeys([*range(0x20), 0x7F])
+del _CONTROLS[ord("\n")], _CONTROLS[ord("\t")]
+
+
+def printable(text: str) -> str:
+    """``text`` without terminal colours and control characters, which JSON would blow up to six times their size."""
+    return _TERMINAL.sub("", text).translate(_CONTROLS)
 
 
 def clip(text: str, limit: int, *, keep: str = "head") -> str:
@@ -18,6 +37,8 @@ def clip(text: str, limit: int, *, keep: str = "head") -> str:
     if len(raw) <= limit:
         return raw.decode("utf-8")
     room = limit - len(ELLIPSIS.encode())
+    if room < 0:
+        return ""
     if keep == "tail":
         return ELLIPSIS + raw[len(raw) - room :].decode("utf-8", "ignore")
     return raw[:room].decode("utf-8", "ignore") + ELLIPSIS
@@ -25,7 +46,7 @@ def clip(text: str, limit: int, *, keep: str = "head") -> str:
 
 @dataclass(frozen=True)
 class MaxBytes:
-    """Marks a string of at most ``limit`` bytes of UTF-8; a longer one is refused, or clipped when ``clipped``."""
+    """Marks a string of at most ``limit`` bytes of UTF-8; a longer one is refused, or made printable and clipped."""
 
     limit: int
     clipped: bool = False
@@ -41,7 +62,7 @@ class MaxBytes:
 
     def _check(self, value: str) -> str:
         if self.clipped:
-            return clip(value, self.limit, keep=self.keep)
+            return clip(printable(value), self.limit, keep=self.keep)
         size = len(value.encode("utf-8", "replace"))
         if size > self.limit:
             raise PydanticCustomError(
@@ -82,13 +103,23 @@ Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 ModelName = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=128)]
 
 
+def _in_utc(moment: datetime) -> datetime:
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+
+
+Moment = Annotated[datetime, AfterValidator(_in_utc)]
+"""A point in time that can be compared with any other: without a zone it is taken for UTC."""
+Seconds = Annotated[float, Field(ge=0, le=1e9)]
+"""A duration that any date can bear to be added to."""
+
+
 class Contract(BaseModel):
     """Base of everything that crosses a boundary: unknown fields of a newer version are ignored, none is unbounded."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
 
 
 class Mutable(BaseModel):
     """Base of the state that a workflow changes in place and carries through continue-as-new."""
 
-    model_config = ConfigDict(extra="ignore", validate_assignment=True)
+    model_config = ConfigDict(extra="ignore", validate_assignment=True, allow_inf_nan=False)

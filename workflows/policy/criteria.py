@@ -5,21 +5,23 @@ from __future__ import annotations
 from workflows.contracts.answers import PlanAnswer
 from workflows.contracts.evidence import CommandEvidence, Scorecard, Verdict
 from workflows.contracts.plan import Criterion, Plan, Step
-from workflows.contracts.requests import Check, FailedCheck
+from workflows.contracts.requests import Check, FailedCheck, PlanRequest, PlanResult
 from workflows.contracts.spec import SessionSpec
 from workflows.contracts.state import CriterionState, SessionState
 from workflows.contracts.text import ELLIPSIS, clip
+from workflows.policy.record import one_line
 
 VALIDATION = "validation"
 GOAL = "goal"
 SETUP = "setup"
 
 
-def plan_from(answer: PlanAnswer, spec: SessionSpec) -> Plan:
+def plan_from(answer: PlanAnswer, spec: SessionSpec | PlanRequest) -> Plan:
     """The plan of the session: the model's steps, and criteria of the person first, the model's after them."""
     setup = spec.setup_command or _usable(answer.setup_command)
     steps = [
-        Step(id=f"s{n}", title=step.title, instructions=step.instructions) for n, step in enumerate(answer.steps, 1)
+        Step(id=f"s{n}", title=one_line(step.title), instructions=step.instructions)
+        for n, step in enumerate(answer.steps, 1)
     ]
     return Plan(
         summary=answer.summary,
@@ -30,7 +32,7 @@ def plan_from(answer: PlanAnswer, spec: SessionSpec) -> Plan:
     )
 
 
-def _criteria(answer: PlanAnswer, spec: SessionSpec) -> list[Criterion]:
+def _criteria(answer: PlanAnswer, spec: SessionSpec | PlanRequest) -> list[Criterion]:
     criteria: list[Criterion] = []
     if spec.validation_command:
         criteria.append(
@@ -68,6 +70,16 @@ def _usable(command: str | None) -> str | None:
     return stripped if stripped and not stripped.endswith(ELLIPSIS) else None
 
 
+def freeze(state: SessionState, result: PlanResult) -> None:
+    """Take over the first plan: from here on the criteria stay as they are."""
+    if result.plan is None:
+        return
+    state.base = result.base
+    state.criteria = result.plan.criteria
+    # Kept once: the criteria of the session are those beside the plan.
+    state.plan = result.plan.model_copy(update={"criteria": []})
+
+
 def checks(criteria: list[Criterion]) -> list[Check]:
     """The criteria that a command decides."""
     return [Check(criterion=c.id, command=c.command) for c in criteria if c.command]
@@ -93,68 +105,100 @@ def stands(verdict: Verdict) -> bool:
     )
 
 
-def met_by(card: Scorecard, threshold: float) -> dict[str, float]:
-    """Rate per criterion that the evidence speaks of; 1 and 0 for verdicts."""
-    rates = {e.criterion: e.rate if holds(e, threshold) else min(e.rate, 0.99) for e in card.commands}
-    rates |= {v.criterion: 1.0 if stands(v) else 0.0 for v in card.verdicts}
-    return rates
+def met(criterion: Criterion, card: Scorecard, threshold: float) -> bool:
+    """Whether the evidence on the card's commit, all of it, shows the criterion met. Absent evidence is not met."""
+    if criterion.command:
+        ran = [e for e in card.commands if e.criterion == criterion.id]
+        return bool(ran) and all(e.commit == card.commit and holds(e, threshold) for e in ran)
+    verdicts = [v for v in card.verdicts if v.criterion == criterion.id]
+    return bool(verdicts) and all(v.commit == card.commit and stands(v) for v in verdicts)
+
+
+def rate(criterion: Criterion, card: Scorecard, threshold: float) -> float:
+    """How far a criterion is met, from 0 to 1; 1 only when it is met."""
+    if met(criterion, card, threshold):
+        return 1.0
+    return min([0.99, *(e.rate for e in card.commands if e.criterion == criterion.id)]) if criterion.command else 0.0
 
 
 def commands_hold(criteria: list[Criterion], card: Scorecard, threshold: float) -> bool:
-    """Whether every criterion with a command has evidence that holds. Absent evidence is not met."""
-    holding = {e.criterion for e in card.commands if holds(e, threshold)}
-    return all(c.id in holding for c in criteria if c.command)
+    """Whether every criterion with a command is met."""
+    return all(met(c, card, threshold) for c in criteria if c.command)
 
 
 def holds_in_clean_clone(criteria: list[Criterion], card: Scorecard, threshold: float) -> bool:
-    """Whether the setup command and every other command hold in the clean clone."""
-    ready = card.setup is None or card.setup.exit_code == 0
-    return ready and commands_hold(criteria, card, threshold)
+    """Whether the setup command and every other command hold, all of them observed in the clean clone."""
+    ready = card.setup is None or (card.setup.exit_code == 0 and not card.setup.timed_out)
+    return ready and all(e.clean for e in card.commands) and commands_hold(criteria, card, threshold)
 
 
 def all_hold(criteria: list[Criterion], card: Scorecard, threshold: float) -> bool:
-    """Whether every criterion is met by evidence on this commit. Absent evidence is not met."""
-    standing = {v.criterion for v in card.verdicts if v.commit == card.commit and stands(v)}
-    return commands_hold(criteria, card, threshold) and all(c.id in standing for c in criteria if not c.command)
+    """Whether every criterion is met by evidence on this commit; without criteria there is no success."""
+    return bool(criteria) and all(met(c, card, threshold) for c in criteria)
 
 
 def score(state: SessionState, card: Scorecard, threshold: float) -> None:
     """Bring the scoreboard up to date with evidence; a criterion that nobody looked at is not met."""
-    holding = {e.criterion for e in card.commands if holds(e, threshold)}
-    holding |= {v.criterion for v in card.verdicts if stands(v)}
-    rates = met_by(card, threshold)
     before = {s.id: s for s in state.scores}
-    state.scores = [
-        CriterionState(
-            id=c.id,
-            met=c.id in holding,
-            was_met=c.id in holding or (c.id in before and before[c.id].was_met),
-            rate=rates.get(c.id, 0.0),
-            passed_at_baseline=before[c.id].passed_at_baseline if c.id in before else False,
+    scores: list[CriterionState] = []
+    for criterion in state.criteria:
+        is_met = met(criterion, card, threshold)
+        earlier = before.get(criterion.id)
+        scores.append(
+            CriterionState(
+                id=criterion.id,
+                met=is_met,
+                was_met=is_met or (earlier is not None and earlier.was_met),
+                rate=rate(criterion, card, threshold) if _looked_at(criterion, card) else 0.0,
+                passed_at_baseline=earlier is not None and earlier.passed_at_baseline,
+            )
         )
-        for c in state.criteria
-    ]
+    state.scores = scores
     state.card = card
 
 
+def _looked_at(criterion: Criterion, card: Scorecard) -> bool:
+    evidence = card.commands if criterion.command else card.verdicts
+    return any(e.criterion == criterion.id for e in evidence)
+
+
+def confirm(state: SessionState, card: Scorecard, threshold: float) -> bool:
+    """Take over what the clean clone showed of the commit whose verdicts are in; whether it confirms success."""
+    if holds_in_clean_clone(state.criteria, card, threshold):
+        # What was printed is in the artifacts; the report needs exit codes and times.
+        state.confirmed = card.model_copy(
+            update={
+                "commands": [e.model_copy(update={"tail": "", "log": None}) for e in card.commands],
+                "setup": card.setup.model_copy(update={"tail": "", "log": None}) if card.setup else None,
+            }
+        )
+        return True
+    verdicts = state.card.verdicts if state.card and state.card.commit == card.commit else []
+    score(state, card.model_copy(update={"verdicts": verdicts}), threshold)
+    return False
+
+
 def failures(state: SessionState, threshold: float) -> list[FailedCheck]:
-    """What is not met on the last validated commit, with its evidence, commands first."""
+    """What is not met on the last validated commit, with its evidence. A judge who was not asked yet says nothing."""
     card = state.card
     if card is None:
         return []
-    by_command = {e.criterion: e for e in card.commands}
-    by_judge = {v.criterion: v for v in card.verdicts}
     failed: list[FailedCheck] = []
     for criterion in state.criteria:
-        ran, verdict = by_command.get(criterion.id), by_judge.get(criterion.id)
-        if ran and not holds(ran, threshold):
-            failed.append(_failed(criterion.id, criterion.description, criterion.command, ran))
-        elif verdict and not stands(verdict):
+        if met(criterion, card, threshold):
+            continue
+        if criterion.command:
+            ran = [e for e in card.commands if e.criterion == criterion.id]
+            worst = min(ran, key=lambda e: (holds(e, threshold), e.rate), default=None)
+            failed.append(_failed(criterion.id, criterion.description, criterion.command, worst))
+        elif card.verdicts:
+            said = next((v for v in card.verdicts if v.criterion == criterion.id and not stands(v)), None)
+            reason = (said.reason if said else "") or "no confident verdict with evidence"
             failed.append(
                 FailedCheck(
                     criterion=criterion.id,
                     description=criterion.description,
-                    evidence=f"a judge found it not met: {verdict.reason or 'no confident verdict with evidence'}",
+                    evidence=f"a judge found it not met: {reason}",
                 )
             )
     if card.setup and card.setup.exit_code != 0:
@@ -163,7 +207,11 @@ def failures(state: SessionState, threshold: float) -> list[FailedCheck]:
     return failed
 
 
-def _failed(criterion: str, description: str, command: str | None, ran: CommandEvidence) -> FailedCheck:
+def _failed(criterion: str, description: str, command: str | None, ran: CommandEvidence | None) -> FailedCheck:
+    if ran is None:
+        return FailedCheck(
+            criterion=criterion, description=description, command=command, evidence="it was not run on this commit"
+        )
     return FailedCheck(
         criterion=criterion,
         description=description,
@@ -177,8 +225,8 @@ def _failed(criterion: str, description: str, command: str | None, ran: CommandE
 
 def unmet(state: SessionState) -> list[Criterion]:
     """Criteria that are not met, as far as anybody has looked."""
-    met = {s.id for s in state.scores if s.met}
-    return [c for c in state.criteria if c.id not in met]
+    met_ids = {s.id for s in state.scores if s.met}
+    return [c for c in state.criteria if c.id not in met_ids]
 
 
 def flag_baseline(state: SessionState) -> list[str]:

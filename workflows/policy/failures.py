@@ -6,6 +6,9 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from workflows.contracts.outcome import CallReport, Outcome
+from workflows.contracts.requests import Phase
+from workflows.contracts.state import SessionState
+from workflows.policy.record import one_line
 
 
 class Reaction(StrEnum):
@@ -69,11 +72,36 @@ BACK_OFF_FIRST = timedelta(minutes=5)
 BACK_OFF_LONGEST = timedelta(minutes=60)
 RESET_JITTER_SECONDS = 30
 """Sessions that share a limit start again within this many seconds after its reset, not all at once."""
+LONGEST_RESET = timedelta(days=8)
+"""No limit of a model's service lasts longer: a later reset is a mistake, and is asked about again."""
+MAX_INTERRUPTIONS = 3
+"""Interruptions in a row that nobody asked for and that brought nothing, before the session backs off."""
+
+FAILED_ATTEMPTS = frozenset({Reaction.TRY_AGAIN, Reaction.KEEP_WORK, Reaction.START_AFRESH})
+"""Reactions that count against ``MAX_ATTEMPTS`` where an answer is owed."""
+ENDS_EXECUTE = frozenset({Reaction.GO_ON, Reaction.KEEP_WORK, Reaction.TRY_AGAIN})
+"""Reactions after which what an execute did is judged by validation."""
 
 
 def reaction(outcome: Outcome) -> Reaction:
     """What the table says about ``outcome``."""
     return TABLE[outcome]
+
+
+def weigh(state: SessionState, report: CallReport, *, asked: bool) -> Reaction:
+    """What to do about a report. Counts what comes in a row, so that nothing repeats itself without end."""
+    verdict = reaction(report.outcome)
+    if verdict is Reaction.CONTINUE_LATER and not asked and not report.usage.responses:
+        state.interruptions += 1
+        if state.interruptions > MAX_INTERRUPTIONS:
+            return Reaction.BACK_OFF
+    elif report.usage.responses or verdict is Reaction.GO_ON:
+        state.interruptions = 0
+    if verdict in FAILED_ATTEMPTS or verdict is Reaction.GO_ON:
+        state.waits = 0
+    # A call may use all that the session has left: when that is not enough, the next one would find the same.
+    state.exhausted = state.exhausted or report.outcome is Outcome.MAX_COST
+    return verdict
 
 
 def pause_reason(report: CallReport) -> str:
@@ -82,22 +110,34 @@ def pause_reason(report: CallReport) -> str:
     return f"{reason} ({report.detail})" if report.detail else reason
 
 
+def no_answer(phase: Phase, report: CallReport) -> str:
+    """Why the session pauses when attempts are used up."""
+    return f"{phase}: {MAX_ATTEMPTS} attempts brought no answer ({report.outcome.value}: {report.detail})"
+
+
 def back_off(waits: int) -> timedelta:
     """How long to wait when nobody says until when: 5 minutes, doubling to 60."""
     return min(BACK_OFF_FIRST * float(2 ** min(waits, 10)), BACK_OFF_LONGEST)
 
 
-def wait_until(report: CallReport, now: datetime, waits: int, jitter: float) -> datetime:
-    """When to try again; ``jitter`` in [0, 1] spreads sessions after a reset that somebody stated."""
-    if report.resets_at is not None and report.outcome is Outcome.USAGE_LIMIT:
-        return max(report.resets_at, now) + timedelta(seconds=jitter * RESET_JITTER_SECONDS)
-    return now + back_off(waits)
+def wait(state: SessionState, report: CallReport, now: datetime, jitter: float) -> None:
+    """Make the session wait; ``jitter`` in [0, 1] spreads sessions after a reset that somebody stated."""
+    until, known = now + back_off(state.waits), False
+    if report.outcome is Outcome.USAGE_LIMIT and report.resets_at is not None and report.resets_at > now:
+        stated = min(report.resets_at, now + LONGEST_RESET) + timedelta(seconds=jitter * RESET_JITTER_SECONDS)
+        # Stated once more after it was waited for, it is not to be trusted to the second.
+        until = max(stated, now + back_off(state.waits - 1)) if state.waits else stated
+        known = True
+    state.waits += 1
+    state.wait_until = until
+    state.wait_reason = one_line(wait_reason(report, until, known=known))
 
 
-def wait_reason(report: CallReport, until: datetime) -> str:
+def wait_reason(report: CallReport, until: datetime, *, known: bool) -> str:
     """What the session waits for, and whether the end is known."""
-    clock = until.strftime("%H:%M:%S UTC")
+    clock = until.strftime("%Y-%m-%d %H:%M:%S UTC")
     if report.outcome is Outcome.USAGE_LIMIT:
-        known = "" if report.resets_at else " (the reset is unknown: backing off)"
-        return f"usage limit: goes on by itself at {clock}{known}"
+        return f"usage limit: goes on by itself at {clock}{'' if known else ' (the reset is unknown: backing off)'}"
+    if report.outcome is Outcome.INTERRUPTED:
+        return f"interrupted again and again: tries again at {clock}: {report.detail}"
     return f"model unavailable: tries again at {clock}: {report.detail}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -14,25 +15,48 @@ from workflows.policy.record import event, one_line
 
 M = TypeVar("M", bound=Message)
 
+LIMIT = "limit:"
+"""How the reason of a pause begins that new limits end."""
 PERSON = "a person"
+BY_TEMPORAL = "cancelled through Temporal"
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """A payload that is no plain data, as far as it can be shown."""
+
+    why: str
+    shown: str
 
 
 def parse(state: SessionState, now: datetime, kind: type[M], name: str, payload: Any) -> M | None:
     """``payload`` as a message, or None with an event that shows what could not be understood."""
+    if isinstance(payload, Unreadable):
+        lost(state, now, name, payload.why, payload.shown)
+        return None
     try:
-        return kind.model_validate({} if payload is None else payload)
+        message = kind.model_validate({} if payload is None else payload)
     except ValidationError as problem:
         first = problem.errors(include_url=False)[0]
         field = ".".join(str(part) for part in first["loc"]) or "input"
-        shown = payload if isinstance(payload, str) else json.dumps(payload, default=str)
-        state.messages_lost += 1
-        event(
-            state,
-            now,
-            "message",
-            f"{name}: not understood ({field}: {first['msg']}); it was: {one_line(shown, 90)}",
-        )
+        lost(state, now, name, f"{field}: {first['msg']}", shown(payload))
         return None
+    if isinstance(payload, dict) and (unknown := [str(k) for k in payload if k not in kind.model_fields]):
+        event(state, now, "message", f"{name}: fields that nobody knows were left out: {', '.join(unknown)}")
+    return message
+
+
+def lost(state: SessionState, now: datetime, name: str, why: str, what: str) -> None:
+    """Put on record that a message could not be understood, with as much of it as fits."""
+    state.messages_lost += 1
+    event(state, now, "message", f"{one_line(name, 30)}: not understood ({one_line(why, 60)}); it was: {what}")
+
+
+def shown(payload: Any) -> str:
+    """A payload for people."""
+    if isinstance(payload, Unreadable):
+        return payload.shown
+    return payload if isinstance(payload, str) else json.dumps(payload, default=str, ensure_ascii=False)
 
 
 def is_new(state: SessionState, message: Message) -> bool:
@@ -48,7 +72,8 @@ def is_new(state: SessionState, message: Message) -> bool:
 def pause(state: SessionState, now: datetime, message: Pause) -> None:
     """The session is to pause at the next gate."""
     if state.paused_by is None:
-        state.paused_by = message.reason or f"paused by {PERSON}"
+        reason = one_line(message.reason)
+        state.paused_by = one_line(f"paused by {PERSON}: {reason}" if reason else f"paused by {PERSON}")
     event(state, now, "message", f"pause ({message.when}): {state.paused_by}")
 
 
@@ -59,6 +84,8 @@ def resume(state: SessionState, now: datetime, message: Resume) -> None:
     state.wait_until = None
     state.stuck_reflections = 0
     state.idle = 0
+    state.interruptions = 0
+    state.exhausted = False
     event(
         state, now, "message", f"resume{': ' + message.reason if message.reason else ''} (was: {was or 'not paused'})"
     )
@@ -70,17 +97,33 @@ def steer(state: SessionState, now: datetime, message: Steer) -> str | None:
     if len(waiting) >= MAX_GUIDANCE:
         event(state, now, "message", f"steer: refused, {MAX_GUIDANCE} messages wait already: {message.guidance}")
         return None
-    state.guidance_seq += 1
-    item = GuidanceItem(id=message.id or f"g{state.guidance_seq}", text=message.guidance)
-    delivered = [g for g in state.guidance if g.iteration is not None]
-    room = MAX_GUIDANCE - len(waiting) - 1
-    state.guidance = [*(delivered[-room:] if room else []), *waiting, item]
+    if len(state.guidance) >= MAX_GUIDANCE:
+        oldest = next(g for g in state.guidance if g.iteration is not None)
+        state.guidance = [g for g in state.guidance if g is not oldest]
+        event(state, now, "message", f"steer {oldest.id} no longer stands, it makes room: {oldest.text}")
+    item = GuidanceItem(id=_guidance_id(state, message), text=message.guidance)
+    state.guidance = [*state.guidance, item]
     event(state, now, "message", f"steer {item.id} ({message.when}): {message.guidance}")
     return item.id
 
 
+def _guidance_id(state: SessionState, message: Steer) -> str:
+    taken = {g.id for g in state.guidance}
+    if message.id and message.id not in taken:
+        return message.id
+    while True:
+        state.guidance_seq += 1
+        if (made := f"g{state.guidance_seq}") not in taken:
+            return made
+
+
+def waiting_guidance(state: SessionState) -> list[str]:
+    """The ids of guidance that no prompt has carried yet."""
+    return [g.id for g in state.guidance if g.iteration is None]
+
+
 def deliver_guidance(state: SessionState, now: datetime, ids: list[str]) -> None:
-    """Mark guidance that a prompt has carried."""
+    """Mark guidance that a prompt has carried and that a model has answered."""
     for item in state.guidance:
         if item.id in ids and item.iteration is None:
             item.iteration = state.iteration
@@ -90,7 +133,7 @@ def deliver_guidance(state: SessionState, now: datetime, ids: list[str]) -> None
 def cancel(state: SessionState, now: datetime, message: Cancel) -> None:
     """The session is to end; its work stays on the branch."""
     if state.cancelled_by is None:
-        state.cancelled_by = message.reason or f"cancelled by {PERSON}"
+        state.cancelled_by = one_line(message.reason) or f"cancelled by {PERSON}"
         event(state, now, "message", f"cancel: {state.cancelled_by}")
 
 
@@ -98,6 +141,8 @@ def raise_limits(state: SessionState, now: datetime, message: RaiseLimits) -> No
     """New limits; a session that a limit paused goes on when the gate finds it within them."""
     named = {k: v for k, v in message.model_dump(exclude={"id"}).items() if v is not None}
     state.limits = state.limits.model_copy(update=named)
-    if state.paused_by and state.paused_by.startswith("limit:"):
+    if message.max_cost_usd is not None:
+        state.exhausted = False
+    if state.paused_by and state.paused_by.startswith(LIMIT):
         state.paused_by = None
     event(state, now, "message", "limits: " + ", ".join(f"{k} = {v:g}" for k, v in named.items()))

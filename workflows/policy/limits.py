@@ -7,6 +7,7 @@ from datetime import datetime
 from workflows.contracts.requests import Allowance
 from workflows.contracts.spec import Role, SessionSpec
 from workflows.contracts.state import SessionState
+from workflows.policy.inbox import LIMIT
 from workflows.policy.record import active_seconds
 
 MAX_TURNS: dict[Role, int] = {"plan": 60, "execute": 300, "judge": 60, "diagnose": 60, "reflect": 30}
@@ -28,11 +29,13 @@ def spent(state: SessionState, now: datetime, *, starting_iteration: bool) -> st
     """The limit that is spent, in words, or None. Iterations count only where a new one would start."""
     limits = state.limits
     if remaining_usd(state) <= 0:
-        return f"limit: cost: ${state.usage.cost_usd:.2f} of ${limits.max_cost_usd:.2f} spent"
+        return f"{LIMIT} cost: ${state.usage.cost_usd:.2f} of ${limits.max_cost_usd:.2f} spent"
+    if state.exhausted:
+        return f"{LIMIT} cost: what is left of ${limits.max_cost_usd:.2f} does not carry another response"
     if remaining_seconds(state, now) <= 0:
-        return f"limit: time: {limits.max_time_minutes:g} active minutes are over"
+        return f"{LIMIT} time: {limits.max_time_minutes:g} active minutes are over"
     if starting_iteration and state.iteration >= limits.max_iterations:
-        return f"limit: iterations: {state.iteration} of {limits.max_iterations} are done"
+        return f"{LIMIT} iterations: {state.iteration} of {limits.max_iterations} are done"
     return None
 
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from workflows.contracts.evidence import Scorecard
 from workflows.contracts.plan import Criterion, StepStatus
 from workflows.contracts.spec import SessionSpec
-from workflows.contracts.state import SessionState, Status
+from workflows.contracts.state import SessionResult, SessionState, Status
 from workflows.contracts.text import clip
 from workflows.policy import record
 from workflows.policy.progress import progress
@@ -15,6 +15,21 @@ from workflows.policy.record import one_line
 from workflows.policy.view import branch, evidence_of
 
 REPORT_LIMIT = 24_000
+
+
+def result(spec: SessionSpec, state: SessionState, now: datetime) -> SessionResult:
+    """What whoever waits for the session gets."""
+    return SessionResult(
+        session_id=spec.session_id,
+        status=state.status,
+        reason=state.reason,
+        branch=branch(spec.session_id),
+        commit=state.checkpoint.commit if state.checkpoint else state.base,
+        iterations=state.iteration,
+        usage=state.usage,
+        active_seconds=state.active_seconds,
+        report=report(spec, state, now),
+    )
 
 
 def report(spec: SessionSpec, state: SessionState, now: datetime) -> str:
@@ -43,6 +58,7 @@ def report(spec: SessionSpec, state: SessionState, now: datetime) -> str:
         *_clean_clone(state.confirmed),
         *_plan(state),
         *_tried(state),
+        *_guidance(state),
         *_errors(state),
     ]
     if state.summary:
@@ -100,9 +116,21 @@ def _tried(state: SessionState) -> list[str]:
     if not state.tries:
         return []
     rows = [
-        f"- #{t.iteration}: {t.root_cause} Fix: {one_line(t.fix)} Result: {t.result or 'open'}" for t in state.tries
+        f"- #{t.iteration}: {one_line(t.root_cause)} Fix: {one_line(t.fix)} Result: {t.result or 'open'}"
+        for t in state.tries
     ]
     return ["## What was tried", "", *rows, ""]
+
+
+def _guidance(state: SessionState) -> list[str]:
+    if not state.guidance:
+        return []
+    late = "came too late, no prompt carried it" if state.status.is_final else "waits for the next execute"
+    rows = [
+        f"- {g.id}: {one_line(g.text)} ({late if g.iteration is None else f'carried by execute #{g.iteration}'})"
+        for g in state.guidance
+    ]
+    return ["## Guidance", "", *rows, ""]
 
 
 def _errors(state: SessionState) -> list[str]:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from workflows.contracts.answers import ReflectionAnswer
+from workflows.contracts.plan import StepStatus
 from workflows.contracts.state import SessionState, Trail
 
 STUCK = "stuck"
 WINDOW = 3
 """Iterations that are compared."""
+MAX_IDLE = 2
+"""Executes in a row without work that are one too many."""
 REFLECT_EVERY = 5
 MAX_STUCK_REFLECTIONS = 2
 """Reflections that may fail to move a stuck session before a person is asked."""
@@ -21,15 +24,20 @@ def add_trail(state: SessionState, trail: Trail) -> None:
 
 
 def is_stuck(state: SessionState) -> bool:
-    """Two executes in a row without work, one failure on one tree, or A-B-A, with nothing newly met."""
-    if state.idle >= 2:
-        return True
+    """Executes without work, one tree, back and forth, or one failure that fixes do not touch; nothing newly met."""
     last = state.trail[-WINDOW:]
+    if len(last) > 1 and last[-1].met > last[-2].met:
+        return False
+    if state.idle >= MAX_IDLE:
+        return True
     if len(last) < WINDOW or last[-1].met > last[0].met:
         return False
     same_tree = len({t.tree for t in last}) == 1
     back_and_forth = last[0].tree == last[2].tree
-    return same_tree or back_and_forth
+    # While steps of the plan are open, that something still fails is what one expects.
+    steps_open = state.plan is not None and any(s.status is StepStatus.PENDING for s in state.plan.steps)
+    same_failure = not steps_open and bool(last[0].failure) and len({t.failure for t in last}) == 1
+    return same_tree or back_and_forth or same_failure
 
 
 def reflection_due(state: SessionState) -> str | None:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
+from datetime import datetime
+
 from workflows.contracts.answers import DiagnosisAnswer
 from workflows.contracts.outcome import Outcome
 from workflows.contracts.plan import Step, StepStatus
-from workflows.contracts.requests import Brief, ExecuteResult, Try
+from workflows.contracts.requests import Brief, ExecuteResult, FailedCheck, Try
 from workflows.contracts.spec import SessionSpec
 from workflows.contracts.state import MAX_NOTES, MAX_TRIES, SessionState, Task, Trail
-from workflows.policy.criteria import failures, unmet
-from workflows.policy.record import one_line
+from workflows.policy import criteria, failures, stuck
+from workflows.policy.criteria import unmet
+from workflows.policy.failures import Reaction
+from workflows.policy.record import event, one_line
 
 FINISH = "finish"
 
@@ -48,7 +54,7 @@ def fix_task(diagnosis: DiagnosisAnswer, number: int) -> Task:
 
 def diagnosis_due(state: SessionState, threshold: float) -> bool:
     """Whether what is not met calls for a diagnosis, and not just for the steps that are still to be done."""
-    failed = failures(state, threshold)
+    failed = criteria.failures(state, threshold)
     if not failed:
         return False
     regressed = {s.id for s in state.scores if s.was_met and not s.met}
@@ -57,16 +63,26 @@ def diagnosis_due(state: SessionState, threshold: float) -> bool:
 
 def advance(state: SessionState, result: ExecuteResult) -> None:
     """The branch has grown by this execute's checkpoint, however the execute ended."""
-    if result.checkpoint is not None:
-        state.checkpoint = result.checkpoint
-    state.conversation = result.conversation
+    made, before = result.checkpoint, state.checkpoint
+    if made is not None and before is not None and before.iteration == made.iteration:
+        # An execute that was interrupted and went on: what it did is the whole of it.
+        made = made.model_copy(
+            update={"parent": before.parent, "changed_files": before.changed_files + made.changed_files}
+        )
+    if made is not None:
+        state.checkpoint = made
+    if failures.reaction(result.outcome) is Reaction.START_AFRESH:
+        state.conversation = None
+    else:
+        # A call that was stopped before it could speak leaves the conversation where it was.
+        state.conversation = result.conversation or state.conversation
 
 
 def conclude(state: SessionState, result: ExecuteResult) -> None:
     """Remember what a finished execute did: its words, and the step or fix that it did."""
     task = state.task
-    if result.checkpoint is not None:
-        state.idle = state.idle + 1 if result.checkpoint.changed_files == 0 else 0
+    made = state.checkpoint if state.checkpoint and state.checkpoint.iteration == state.iteration else None
+    state.idle = 0 if made and made.changed_files else state.idle + 1
     state.summary = result.summary
     state.notes = result.notes[:MAX_NOTES]
     if task is not None and task.kind == "step" and result.outcome is Outcome.COMPLETED:
@@ -113,13 +129,33 @@ def trail(state: SessionState, threshold: float) -> Trail | None:
     """What this iteration looked like, for judging whether the session is stuck."""
     if state.checkpoint is None:
         return None
-    failing = [f"{f.criterion}:{'timeout' if f.timed_out else f.exit_code}" for f in failures(state, threshold)]
+    failing = sorted(_fingerprint(failed) for failed in criteria.failures(state, threshold))
+    if failing:
+        failing.append(f"rate {sum(s.rate for s in state.scores):.3f}")
     return Trail(
         iteration=state.iteration,
         tree=state.checkpoint.tree,
         met=sum(s.met for s in state.scores),
-        failure=one_line(" ".join(sorted(failing))),
+        failure=one_line(" ".join(failing)),
     )
+
+
+def _fingerprint(failed: FailedCheck) -> str:
+    """The same for the same failure: times and addresses in what was printed do not count."""
+    if failed.command is None:
+        return failed.criterion
+    end = "timeout" if failed.timed_out else failed.exit_code
+    printed = re.sub(r"0x[0-9a-fA-F]+|[0-9]+\.[0-9]+", "#", failed.evidence)
+    return f"{failed.criterion}:{end}:{hashlib.sha256(printed.encode()).hexdigest()[:8]}"
+
+
+def settle(state: SessionState, now: datetime, threshold: float) -> None:
+    """All evidence on this iteration is in: what came of the last try, and where the session stands."""
+    judge_tries(state)
+    if seen := trail(state, threshold):
+        stuck.add_trail(state, seen)
+    met = sum(s.met for s in state.scores)
+    event(state, now, "validation", f"#{state.iteration}: {met} of {len(state.criteria)} criteria met")
 
 
 def brief(spec: SessionSpec, state: SessionState, task: Task) -> Brief:
@@ -129,7 +165,7 @@ def brief(spec: SessionSpec, state: SessionState, task: Task) -> Brief:
     return Brief(
         goal=spec.goal,
         task=f"{task.title}\n\n{task.instructions}",
-        unmet=failures(state, spec.success_threshold),
+        unmet=criteria.failures(state, spec.success_threshold),
         steps=steps,
         strategy=state.strategy,
         dead_ends=[t for t in state.tries if t.result.startswith("did not help")],

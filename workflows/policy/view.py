@@ -10,11 +10,12 @@ from workflows.contracts.state import SessionState, Status
 from workflows.contracts.status import Glance, GuidanceStatus, SessionStatus, StepStatusLine, TestResult
 from workflows.contracts.text import clip
 from workflows.policy import record
-from workflows.policy.criteria import holds, met_by
+from workflows.policy.criteria import holds
 from workflows.policy.progress import estimated_completion, progress
 from workflows.policy.record import one_line
 
 BRANCH_PREFIX = "overnight/"
+SCOREBOARD_LIMIT = 4_000
 
 
 def branch(session_id: str) -> str:
@@ -34,6 +35,10 @@ def next_move(spec: SessionSpec, state: SessionState) -> str:
     if state.status is Status.PAUSED:
         how = "raise that limit (`overnight limits`)" if state.reason.startswith("limit:") else "resume it"
         return f"Paused ({state.reason}): {how}, steer it, or cancel it."
+    if state.cancelled_by is not None:
+        return f"Ends as soon as the running call has stopped ({state.cancelled_by})."
+    if state.paused_by is not None:
+        return f"Pauses when the running call has ended ({state.paused_by})."
     if state.status is Status.WAITING_LIMIT:
         return "Waits by itself and goes on by itself; look again after waiting_until."
     return "Works by itself; look again in a minute."
@@ -58,7 +63,6 @@ def status(spec: SessionSpec, state: SessionState, now: datetime) -> SessionStat
     percent, basis = progress(state)
     card = state.card
     commands = {c.id: c.command or "" for c in state.criteria}
-    rates = met_by(card, spec.success_threshold) if card else {}
     return SessionStatus(
         session_id=spec.session_id,
         status=state.status,
@@ -86,7 +90,7 @@ def status(spec: SessionSpec, state: SessionState, now: datetime) -> SessionStat
             )
             for e in (card.commands if card else [])
         ],
-        success_rate=round(sum(rates.values()) / len(state.criteria), 3) if state.criteria else 0,
+        success_rate=round(sum(s.rate for s in state.scores) / len(state.scores), 3) if state.scores else 0,
         cost_usd=round(state.usage.cost_usd, 6),
         max_cost_usd=state.limits.max_cost_usd,
         usage=state.usage,
@@ -118,12 +122,14 @@ def status(spec: SessionSpec, state: SessionState, now: datetime) -> SessionStat
 
 
 def scoreboard(spec: SessionSpec, state: SessionState, now: datetime) -> str:
-    """Markdown for the Web UI's details, for someone who has never seen the code; at most 4 KB."""
+    """Markdown for the Web UI's details, for someone who has never seen the code; at most 4,000 bytes."""
     percent, basis = progress(state)
-    doing = state.reason or _doing(state)
+    doing = state.reason or (next_move(spec, state) if _ends_soon(state) else _doing(state))
     iterations = f"{state.iteration} of {state.limits.max_iterations}"
     minutes = f"{record.active_seconds(state, now) / 60:.1f} of {state.limits.max_time_minutes:g}"
     lines = [
+        f"**Goal:** {one_line(spec.goal)}",
+        "",
         f"**{state.status.value}** · {state.phase} · iteration {iterations} · {percent} % ({basis})",
         f"${state.usage.cost_usd:.2f} of ${state.limits.max_cost_usd:.2f} · {minutes} active minutes",
         "",
@@ -144,7 +150,13 @@ def scoreboard(spec: SessionSpec, state: SessionState, now: datetime) -> str:
         lines += [f"- {g.id}: {one_line(g.text, 100)} ({where[g.id]})" for g in state.guidance]
     if state.errors:
         lines += ["", f"**Last error:** {state.errors[-1].phase}: {state.errors[-1].text}"]
-    return clip("\n".join(lines), 4_000)
+    if said := [e for e in state.events if e.kind == "message"][-3:]:
+        lines += ["", "**Messages**", "", *(f"- {e.time:%H:%M:%S} {e.text}" for e in said)]
+    return clip("\n".join(lines), SCOREBOARD_LIMIT)
+
+
+def _ends_soon(state: SessionState) -> bool:
+    return state.status is Status.RUNNING and (state.cancelled_by is not None or state.paused_by is not None)
 
 
 def _doing(state: SessionState) -> str:
@@ -168,7 +180,9 @@ def evidence_of(state: SessionState, criterion: str) -> str:
             return f"{end} in {ran.seconds:.1f} s on `{ran.commit[:10]}`"
     for verdict in card.verdicts:
         if verdict.criterion == criterion:
-            quotes = "; ".join(f"`{q.file}`{'' if q.found else ' (quote not found)'}" for q in verdict.quotes)
+            quotes = "; ".join(
+                f"`{one_line(q.file, 100)}`{'' if q.found else ' (quote not found)'}" for q in verdict.quotes
+            )
             judged = "judged met" if verdict.met else "judged not met"
             return (
                 f"{judged} ({verdict.confidence}): {one_line(verdict.reason, 120).replace('|', '/')} {quotes}".strip()

@@ -1,0 +1,102 @@
+"""Asking Claude Code something about a commit, read-only: what plan, judge, diagnose and reflect share."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from activities.attempt import Attempt
+from activities.claude import Ask, Lease, Told
+from activities.host import Host
+from activities.prompts import render
+from activities.workspace import session_lock
+from workflows.contracts.answers import Answer
+from workflows.contracts.outcome import CallReport, Outcome
+from workflows.contracts.requests import Allowance, FailedCheck, Phase, Site, Try
+from workflows.contracts.spec import Role
+
+R = TypeVar("R", bound=CallReport)
+
+LOCK_SECONDS = 60.0
+LOG_HEAD_BYTES = 1_500
+LOG_TAIL_BYTES = 6_000
+DIFF_BYTES = 16_000
+
+
+async def consult(
+    host: Host,
+    attempt: Attempt,
+    site: Site,
+    *,
+    commit: str,
+    role: Role,
+    phase: Phase,
+    prompt: str,
+    allowance: Allowance,
+    answer: type[Answer],
+) -> Told:
+    """One call in a fresh, read-only context on ``commit``. Raises the failure that Temporal backs off on."""
+    ask = Ask(role, phase, prompt, render("observer"), allowance, answer)
+    lease = lease_for(site, phase, attempt, allowance)
+    attempt.usage = lambda: lease.usage
+    async with session_lock(host.folder(site.session_id), limit_s=LOCK_SECONDS):
+        worktree = await host.worktree(site, commit)
+        told = await host.runner.run(
+            ask,
+            lease,
+            host.box(worktree, writable=False),
+            stop=attempt.stop,
+            progress=lambda did: setattr(attempt, "doing", did),
+        )
+    return settled(attempt, told)
+
+
+def lease_for(site: Site, phase: Phase, attempt: Attempt, allowance: Allowance) -> Lease:
+    """The right to talk to a model, for what is left of the call's budget after its earlier attempts."""
+    left = max(0.0, allowance.cost_usd - attempt.earlier.cost_usd)
+    return Lease(site.session_id, phase, site.iteration, attempt.number, left)
+
+
+def settled(attempt: Attempt, told: Told) -> Told:
+    """``told`` with the usage of all attempts. Raises the failure that Temporal backs off on."""
+    attempt.usage = lambda: told.usage
+    if told.outcome is Outcome.UNAVAILABLE and not attempt.stop.is_set():
+        raise attempt.unavailable(told.detail)
+    if told.outcome is Outcome.INTERRUPTED and attempt.why:
+        told.detail = attempt.why
+    told.usage = attempt.spent()
+    return told
+
+
+def report(kind: type[R], told: Told, **more: Any) -> R:
+    """What a call came to, as an activity's report with ``more`` of its own."""
+    return kind(
+        outcome=told.outcome,
+        detail=told.detail,
+        usage=told.usage,
+        seconds=told.seconds,
+        resets_at=told.resets_at,
+        **more,
+    )
+
+
+def describe_failures(host: Host, failures: list[FailedCheck]) -> str:
+    """What is not met, verbatim, each with what its command printed."""
+    parts: list[str] = []
+    for failed in failures:
+        end = "did not end in time" if failed.timed_out else f"ended with exit code {failed.exit_code}"
+        parts.append(f"### {failed.criterion}: {failed.description}")
+        if failed.command:
+            printed = failed.evidence
+            if failed.log is not None:
+                printed = host.artifacts.text(failed.log, head=LOG_HEAD_BYTES, tail=LOG_TAIL_BYTES)
+            parts.append(f"`{failed.command}` {end}. It printed:\n\n<output>\n{printed.strip()}\n</output>")
+        elif failed.evidence:
+            parts.append(failed.evidence)
+    return "\n\n".join(parts)
+
+
+def describe_tries(tries: list[Try]) -> str:
+    """Fixes on record and what came of them."""
+    return "\n".join(
+        f"- #{t.iteration}: {t.root_cause} Fix: {t.fix} Result: {t.result or 'not known yet'}" for t in tries
+    )

@@ -1,0 +1,104 @@
+"""One attempt of an activity: it beats, it hears that it is to stop, and it comes to rest before it answers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import TypeVar
+
+from pydantic import ValidationError
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from workflows.calls import MODEL_UNAVAILABLE
+from workflows.contracts.outcome import Usage
+from workflows.contracts.requests import Beat
+
+R = TypeVar("R")
+
+BEAT_SECONDS = 1.0
+
+
+class Attempt:
+    """What the work of an activity needs to know about its attempt."""
+
+    def __init__(self) -> None:
+        info = activity.info()
+        self.number = info.attempt
+        self.stop = asyncio.Event()
+        """Set when the work is to come to rest: cancelled, paused by an operator, worker leaving."""
+        self.why = ""
+        self.earlier = _carried(list(info.heartbeat_details))
+        """What earlier attempts of this activity used: it was billed, though they never answered."""
+        self.usage: Callable[[], Usage] = Usage
+        """What this attempt has used so far."""
+        self.doing = ""
+
+    def spent(self) -> Usage:
+        """What all attempts of this activity have used so far."""
+        return self.earlier + self.usage()
+
+    def unavailable(self, detail: str) -> ApplicationError:
+        """The failure that lets Temporal back off, with what was used all the same."""
+        return ApplicationError(detail, Beat(usage=self.spent(), activity=detail), type=MODEL_UNAVAILABLE)
+
+    def beat(self) -> None:
+        activity.heartbeat(Beat(usage=self.spent(), activity=self.doing))
+
+    def halt(self, why: str) -> None:
+        self.why = self.why or why
+        self.stop.set()
+
+
+async def attend(work: Callable[[Attempt], Awaitable[R]]) -> R:
+    """Run ``work`` as this activity's attempt.
+
+    Beats every second, however silent the work is. A cancel or a worker that leaves sets ``attempt.stop``; the work
+    then says what it has done so far, and that is the activity's answer.
+    """
+    attempt = Attempt()
+    inner = asyncio.ensure_future(work(attempt))
+    helpers = [asyncio.create_task(_beats(attempt)), asyncio.create_task(_leaving(attempt))]
+    try:
+        while True:
+            try:
+                return await asyncio.shield(inner)
+            except asyncio.CancelledError:
+                if inner.cancelled():
+                    raise
+                attempt.halt(_reason())
+    finally:
+        for helper in helpers:
+            helper.cancel()
+        with suppress(asyncio.CancelledError):
+            await asyncio.gather(*helpers, return_exceptions=True)
+
+
+async def _beats(attempt: Attempt) -> None:
+    while True:
+        attempt.beat()
+        await asyncio.sleep(BEAT_SECONDS)
+
+
+async def _leaving(attempt: Attempt) -> None:
+    await activity.wait_for_worker_shutdown()
+    attempt.halt("the worker is leaving")
+
+
+def _reason() -> str:
+    details = activity.cancellation_details()
+    if details is None or details.cancel_requested:
+        return "stopped on request"
+    if details.worker_shutdown:
+        return "the worker is leaving"
+    if details.paused:
+        return "paused by an operator"
+    return "this attempt has lost its place to a later one"
+
+
+def _carried(details: list[object]) -> Usage:
+    for item in details:
+        with suppress(ValidationError):
+            return Beat.model_validate(item).usage
+    return Usage()

@@ -1,0 +1,126 @@
+"""One conversation with Claude Code: its messages as they come, and what they add up to."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from claude_agent_sdk import (
+    AssistantMessage,
+    ClaudeSDKClient,
+    ClaudeSDKError,
+    Message,
+    RateLimitEvent,
+    ResultMessage,
+    TextBlock,
+    ToolUseBlock,
+)
+from pydantic import ValidationError
+
+from activities.claude.gateway import Lease
+from activities.claude.options import Ask
+from activities.claude.outcome import classify
+from workflows.contracts.answers import Answer
+from workflows.contracts.outcome import Outcome, Usage
+
+_TARGETS = ("file_path", "path", "pattern", "command", "description")
+
+
+@dataclass
+class Told:
+    """How a call ended, and what it brought."""
+
+    outcome: Outcome
+    detail: str = ""
+    answer: Answer | None = None
+    text: str = ""
+    """The model's last words."""
+    usage: Usage = field(default_factory=Usage)
+    seconds: float = 0.0
+    resets_at: datetime | None = None
+
+
+class Call:
+    """A running call and what was seen of it so far."""
+
+    def __init__(self, ask: Ask, lease: Lease, progress: Callable[[str], None]) -> None:
+        self.ask = ask
+        self.lease = lease
+        self.stderr: list[str] = []
+        self.last_event = time.monotonic()
+        self._progress = progress
+        self._result: ResultMessage | None = None
+        self._text = ""
+        self._tools_used = 0
+        self._begun = False
+
+    async def converse(self, client: ClaudeSDKClient) -> None:
+        """Say the prompt and listen to the end. Raises what the SDK raises."""
+        await client.connect()
+        await client.query(self.ask.prompt)
+        async for message in client.receive_response():
+            self._hear(message)
+
+    def _hear(self, message: Message) -> None:
+        self.last_event = time.monotonic()
+        self._begun = True
+        if isinstance(message, ResultMessage):
+            self._result = message
+        elif isinstance(message, RateLimitEvent):
+            info = message.rate_limit_info
+            if info.status == "rejected":
+                self.lease.limited = True
+                if info.resets_at:
+                    self.lease.resets_at = datetime.fromtimestamp(info.resets_at, UTC)
+        elif isinstance(message, AssistantMessage):
+            for block in message.content:
+                if isinstance(block, TextBlock) and message.model != "<synthetic>":
+                    self._text = block.text
+                elif isinstance(block, ToolUseBlock):
+                    self._tools_used += 1
+                    target = next((str(block.input[k]) for k in _TARGETS if block.input.get(k)), "")
+                    self._progress(f"{block.name} {target}".strip())
+
+    def told(self, work: asyncio.Task[None], cut: tuple[Outcome, str] | None) -> Told:
+        """What the call came to; ``cut`` says why we ended it, if we did."""
+        told = self._conclusion(work, cut)
+        told.text = self._text
+        told.resets_at = self.lease.resets_at if told.outcome is Outcome.USAGE_LIMIT else None
+        return told
+
+    def _conclusion(self, work: asyncio.Task[None], cut: tuple[Outcome, str] | None) -> Told:
+        finished = self._result is not None and not self._result.is_error
+        # An end that came by itself while we were about to cut is as good as any.
+        if cut is not None and not finished:
+            return Told(*cut)
+        if self._result is not None:
+            outcome, detail = classify(
+                self._result, self.lease, answer_owed=self.ask.answer is not None, tools_used=self._tools_used
+            )
+            return self._answered() if outcome is Outcome.COMPLETED else Told(outcome, detail)
+        error = work.exception() if work.done() and not work.cancelled() else None
+        return self._failed(error)
+
+    def _answered(self) -> Told:
+        if self.ask.answer is None or self._result is None:
+            return Told(Outcome.COMPLETED)
+        try:
+            return Told(Outcome.COMPLETED, answer=self.ask.answer.model_validate(self._result.structured_output))
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            return Told(Outcome.NO_ANSWER, f"the answer does not fit: {first['loc']}: {first['msg']}")
+
+    def _failed(self, error: BaseException | None) -> Told:
+        """No result at all."""
+        said = " ".join(self.stderr[-5:])
+        detail = f"{error or 'Claude Code ended without a result'} {said}".strip()
+        if "No conversation found" in detail or "already in use" in detail:
+            return Told(Outcome.TRANSCRIPT_LOST, detail)
+        if self.lease.refusal == "budget":
+            return Told(Outcome.MAX_COST, "the budget of this call is spent")
+        if not self._begun and (error is None or isinstance(error, ClaudeSDKError | OSError)):
+            return Told(Outcome.ENGINE_BROKEN, detail)
+        return Told(Outcome.CRASHED, detail)

@@ -1,0 +1,134 @@
+"""The one way to call Claude Code: in a box, through the gateway, watched, interrupted in order, classified."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import claude_agent_sdk
+from claude_agent_sdk import ClaudeSDKClient
+
+from activities.claude.call import Call, Told
+from activities.claude.gateway import Gateway, Lease
+from activities.claude.options import BASH_MAX_SECONDS, Ask, environment, options
+from activities.sandbox import Box, Launcher, NotIsolatedError
+from overnight.base.settings import Settings
+from workflows.contracts.outcome import Outcome, Usage
+
+STALL_SECONDS = BASH_MAX_SECONDS + 300.0
+"""No event of Claude Code and no byte of a model for so long: it is stuck."""
+INTERRUPT_SECONDS = 5.0
+CLOSE_SECONDS = 15.0
+
+
+def claude_binary(settings: Settings) -> Path:
+    """The Claude Code in use: the one that a person chose, else the one bundled with the SDK."""
+    bundled = Path(claude_agent_sdk.__file__).parent / "_bundled" / "claude"
+    return settings.claude_path or bundled
+
+
+class Runner:
+    """Calls Claude Code for the activities of one worker."""
+
+    def __init__(self, settings: Settings, gateway: Gateway, launcher: Launcher) -> None:
+        self._settings = settings
+        self._gateway = gateway
+        self._launcher = launcher
+
+    async def run(
+        self,
+        ask: Ask,
+        lease: Lease,
+        box: Box,
+        *,
+        stop: asyncio.Event,
+        progress: Callable[[str], None] = lambda _text: None,
+    ) -> Told:
+        """Make the call and see it to its end: an answer, an error, ``stop``, its time limit, or a stall.
+
+        Whatever ends it, nothing that it started still runs when this returns. Never raises for what Claude Code does.
+        """
+        started = time.monotonic()
+        call = Call(ask, lease, progress)
+        async with self._gateway.lease(lease):
+            with tempfile.TemporaryDirectory(prefix="overnight-call-") as scratch:
+                told = await self._run(call, box, Path(scratch), stop)
+        return replace(told, usage=lease.usage + Usage(calls=1), seconds=time.monotonic() - started)
+
+    async def _run(self, call: Call, box: Box, scratch: Path, stop: asyncio.Event) -> Told:
+        try:
+            client = self._client(call, box, scratch)
+        except (NotIsolatedError, OSError) as error:
+            return Told(Outcome.ENGINE_BROKEN, str(error))
+        work = asyncio.create_task(call.converse(client))
+        halted = asyncio.create_task(stop.wait())
+        try:
+            cut = await self._watch(call, client, work, halted)
+            return call.told(work, cut)
+        finally:
+            halted.cancel()
+            await _close(client, work)
+
+    async def _watch(
+        self, call: Call, client: ClaudeSDKClient, work: asyncio.Task[None], halted: asyncio.Task[bool]
+    ) -> tuple[Outcome, str] | None:
+        """Wait for the work to end by itself (None), or end it: by an interrupt, so that the transcript is whole."""
+        deadline = time.monotonic() + call.ask.allowance.seconds
+        while not work.done():
+            now = time.monotonic()
+            cut: tuple[Outcome, str] | None = None
+            if halted.done():
+                cut = (Outcome.INTERRUPTED, "stopped on request")
+            elif now >= deadline:
+                cut = (Outcome.TIME_LIMIT, f"its {call.ask.allowance.seconds:.0f} s are over")
+            elif now - max(call.last_event, call.lease.last_byte) > STALL_SECONDS:
+                cut = (Outcome.STALLED, f"no sign of progress for {STALL_SECONDS:.0f} s")
+            if cut is not None:
+                call.lease.refusal = call.lease.refusal or cut[0].value
+                with suppress(Exception):
+                    await asyncio.wait_for(client.interrupt(), INTERRUPT_SECONDS)
+                call.lease.closed.set()
+                await asyncio.wait({work}, timeout=INTERRUPT_SECONDS)
+                return cut
+            await asyncio.wait(
+                {work, halted} if not halted.done() else {work},
+                timeout=min(1.0, max(0.0, deadline - now)),
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+        return None
+
+    def _client(self, call: Call, box: Box, scratch: Path) -> ClaudeSDKClient:
+        """A client whose program is a script that starts Claude Code in its box."""
+        binary = claude_binary(self._settings)
+        if not binary.is_file():
+            raise OSError(f"Claude Code is not at {binary}")
+        config = box.config or scratch / "config"
+        config.mkdir(parents=True, exist_ok=True)
+        credential = self._gateway.credential
+        env = environment(
+            gateway_url=self._gateway.url,
+            lease=call.lease,
+            oauth=credential is not None and credential.is_oauth,
+            config=self._launcher.config(config),
+        )
+        boxed = replace(box, config=config, tools={**box.tools, "claude": binary}, env={**box.env, **env})
+        program = self._launcher.script(boxed, [self._launcher.tool(boxed, "claude")], scratch / "claude")
+        return ClaudeSDKClient(
+            options(call.ask, lease=call.lease, program=program, cwd=box.workspace, on_stderr=call.stderr)
+        )
+
+
+async def _close(client: ClaudeSDKClient, work: asyncio.Task[None]) -> None:
+    """End Claude Code; its namespace dies with it."""
+    if not work.done():
+        work.cancel()
+        await asyncio.wait({work}, timeout=CLOSE_SECONDS)
+    if work.done() and not work.cancelled():
+        work.exception()
+    with suppress(Exception):
+        await asyncio.wait_for(client.disconnect(), CLOSE_SECONDS)

@@ -1,0 +1,120 @@
+"""read: what the control side may ask a worker, each answered within 2 seconds."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import platform
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import uuid4
+
+from temporalio import activity
+
+from activities.claude import claude_binary
+from activities.host import Host
+from activities.workspace import ProjectError, diff, inspect_project, is_url, log
+from overnight.base.version import VERSION
+from workflows.contracts.reads import (
+    MAX_FILES,
+    PATCH_BYTES,
+    BranchAnswer,
+    BranchQuestion,
+    CommitLine,
+    DiffAnswer,
+    DiffQuestion,
+    FileLine,
+    HostAnswer,
+    ProjectAnswer,
+    ProjectQuestion,
+)
+from workflows.contracts.spec import Project
+from workflows.policy.view import branch
+
+
+@dataclass(frozen=True)
+class Read:
+    host: Host
+
+    @activity.defn(name="read_project")
+    async def project(self, question: ProjectQuestion) -> ProjectAnswer:
+        """Resolve a project to its base commit, or say what is wrong with it. Writes nothing."""
+        if question.location is None:
+            return ProjectAnswer(project=Project(kind="new", key=f"new-{uuid4().hex[:12]}"))
+        try:
+            info = await inspect_project(question.location, question.ref)
+        except ProjectError as error:
+            return ProjectAnswer(problem=str(error))
+        url = is_url(question.location)
+        location = question.location if url else await asyncio.to_thread(_resolved, question.location)
+        key = hashlib.sha256(location.encode()).hexdigest()[:12]
+        return ProjectAnswer(
+            project=Project(kind="url" if url else "path", location=location, commit=info.commit, key=key),
+            branch=info.branch,
+            subject=info.subject,
+            dirty_files=info.dirty_files,
+        )
+
+    @activity.defn(name="read_host")
+    async def about(self) -> HostAnswer:
+        """What this worker is, holds and gives."""
+        credential = self.host.gateway.credential
+        isolation = self.host.launcher.isolation
+        return HostAnswer(
+            version=VERSION,
+            host=platform.node(),
+            pid=os.getpid(),
+            credential=credential.fingerprint if credential else None,
+            credential_source=credential.source if credential else "",
+            isolation=isolation.name,
+            isolation_problem=isolation.problem,
+            isolation_lacks=isolation.lacks,
+            unsandboxed_allowed=self.host.settings.allow_unsandboxed,
+            claude_code=await asyncio.to_thread(claude_version, claude_binary(self.host.settings)),
+        )
+
+    @activity.defn(name="read_diff")
+    async def diff(self, question: DiffQuestion) -> DiffAnswer:
+        """What changed between two commits of a session's branch."""
+        vault = await self.host.vault(question.site.project)
+        found = await diff(
+            vault, question.base, question.head, path=question.path, stat=question.stat, max_bytes=PATCH_BYTES
+        )
+        files = [
+            FileLine(path=f.path, status=f.status, added=f.added, removed=f.removed) for f in found.files[:MAX_FILES]
+        ]
+        return DiffAnswer(files=files, patch=found.patch, truncated=found.truncated or len(found.files) > MAX_FILES)
+
+    @activity.defn(name="read_branch")
+    async def branch(self, question: BranchQuestion) -> BranchAnswer:
+        """Where the session's branch is, and its checkpoints."""
+        site = question.site
+        vault = await self.host.vault(site.project)
+        entries = await log(vault, site.session_id, base=site.commit, limit=100)
+        return BranchAnswer(
+            kind="url" if self.host.settings.vault_url else "path",
+            vault=self.host.vault_location(site.project),
+            branch=branch(site.session_id),
+            commits=[
+                CommitLine(
+                    commit=e.commit,
+                    subject=e.subject,
+                    iteration=e.iteration,
+                    step=e.step or "",
+                    time=datetime.fromtimestamp(e.time, UTC),
+                )
+                for e in entries
+            ],
+        )
+
+
+def _resolved(location: str) -> str:
+    return str(Path(location).expanduser().resolve())
+
+
+def claude_version(binary: Path) -> str:
+    """The version that is written beside a bundled binary, or the binary's path."""
+    beside = binary.with_name("claude.version")
+    return beside.read_text().strip() if beside.is_file() else str(binary)

@@ -1,0 +1,104 @@
+"""What a session changed: the list of files and the patch, both bounded."""
+
+from dataclasses import dataclass, field
+
+from .git import LONG_S, git
+from .names import check_commit
+from .reading import Source, hold
+
+MAX_BYTES = 200_000
+"""Default size in bytes of a patch."""
+MAX_FILES = 500
+"""Most files that a result lists."""
+
+_TEXT_BELOW = "16m"
+_STATUS = {"A": "added", "D": "deleted", "M": "modified", "T": "type changed", "R": "renamed", "C": "copied"}
+
+
+@dataclass(frozen=True, slots=True)
+class FileChange:
+    """One changed file. Lines are None for a binary one; `old_path` is set for a renamed one."""
+
+    path: str
+    status: str
+    added: int | None
+    removed: int | None
+    old_path: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DiffResult:
+    """Changed files (at most 500 of `total_files`) and the patch; `truncated` when either lacks something."""
+
+    files: list[FileChange] = field(default_factory=list)
+    patch: str = ""
+    truncated: bool = False
+    total_files: int = 0
+
+
+async def diff(
+    source: Source,
+    base: str,
+    head: str,
+    *,
+    path: str | None = None,
+    stat: bool = False,
+    max_bytes: int = MAX_BYTES,
+) -> DiffResult:
+    """Compare two commits, within `path` (a file or folder) if given; with `stat` without the patch.
+
+    The patch has at most `max_bytes` bytes and ends with a whole line. Paths are UTF-8 with replacement characters.
+    No program of the repository's choosing runs. Raises GitError.
+    """
+    await hold(source, check_commit(base))
+    git_dir = await hold(source, check_commit(head))
+    config = {"core.bigFileThreshold": _TEXT_BELOW, "diff.renameLimit": "1000"}
+    common = ["diff-tree", "-r", "-M", "--no-color", "--no-ext-diff", "--no-textconv", "--ignore-submodules=none"]
+    ends = [base, head, "--", *([f":(top,literal){path.rstrip('/')}"] if path and path.strip("/") else [])]
+    names = await git(*common, "--raw", "-z", *ends, git_dir=git_dir, config=config, limit_s=LONG_S)
+    counts = await git(*common, "--numstat", "-z", *ends, git_dir=git_dir, config=config, limit_s=LONG_S)
+    files = _merge(names.fields, counts.fields)
+    kept = files[:MAX_FILES]
+    if stat:
+        return DiffResult(kept, "", len(files) > len(kept), len(files))
+    out = await git(
+        *common, "--patch", *ends, git_dir=git_dir, config=config, max_output=max_bytes, truncate=True, limit_s=LONG_S
+    )
+    patch = out.stdout
+    if out.truncated:
+        patch = patch[: patch.rfind(b"\n") + 1]
+    return DiffResult(kept, patch.decode(errors="replace"), out.truncated or len(files) > len(kept), len(files))
+
+
+def _merge(names: list[bytes], counts: list[bytes]) -> list[FileChange]:
+    lines = _read_counts(counts)
+    changes: list[FileChange] = []
+    fields = iter(names)
+    for meta in fields:
+        letter = meta.rsplit(b" ", 1)[-1][:1].decode()
+        first = next(fields)
+        path, old = (next(fields), first) if letter in {"R", "C"} else (first, None)
+        added, removed = lines.get(path, (None, None))
+        shown = None if old is None else _show(old)
+        changes.append(FileChange(_show(path), _STATUS.get(letter, "modified"), added, removed, shown))
+    return changes
+
+
+def _read_counts(counts: list[bytes]) -> dict[bytes, tuple[int | None, int | None]]:
+    lines: dict[bytes, tuple[int | None, int | None]] = {}
+    fields = iter(counts)
+    for record in fields:
+        added, removed, path = record.split(b"\t", 2)
+        if not path:
+            next(fields)
+            path = next(fields)
+        lines[path] = (_number(added), _number(removed))
+    return lines
+
+
+def _number(text: bytes) -> int | None:
+    return int(text) if text.isdigit() else None
+
+
+def _show(path: bytes) -> str:
+    return path.decode(errors="replace")

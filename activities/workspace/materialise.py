@@ -1,0 +1,50 @@
+"""A clean checkout of one commit, for confirming results where nothing uncommitted can help."""
+
+import asyncio
+import tempfile
+from pathlib import Path, PurePath
+
+from .agent_git import write_agent_git
+from .files import absolute
+from .git import LONG_S, git
+from .names import check_commit
+from .reading import Source, hold
+from .worktree import Worktree
+
+
+async def materialise(
+    source: Source, commit: str, folder: Path, *, session_id: str | None = None, objects_path: PurePath | None = None
+) -> None:
+    """Write exactly the files of `commit` into `folder`, which is missing or empty.
+
+    With `objects_path` (where a process in the sandbox will see the objects) the folder gets a `.git` as the agent
+    has it, on the branch of `session_id` (default: the worktree's own session). Raises GitError, ValueError,
+    FileExistsError when the folder has something in it.
+    """
+    session = session_id or (source.session_id if isinstance(source, Worktree) else None)
+    if objects_path is not None and session is None:
+        message = "a checkout from a vault with a .git needs the session id"
+        raise ValueError(message)
+    git_dir = await hold(source, check_commit(commit))
+    folder = absolute(folder)
+    await asyncio.to_thread(_make_empty, folder)
+    with tempfile.TemporaryDirectory(prefix="overnight-checkout-") as name:
+        index = Path(name) / "index"
+        await git("read-tree", "--reset", "-u", commit, git_dir=git_dir, work_tree=folder, index=index, limit_s=LONG_S)
+        if objects_path is not None and session is not None:
+            await asyncio.to_thread(
+                write_agent_git,
+                folder,
+                session_id=session,
+                commit=commit,
+                index=index,
+                shallow=git_dir / "shallow",
+                objects_path=objects_path,
+            )
+
+
+def _make_empty(folder: Path) -> None:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if folder.is_symlink() or any(folder.iterdir()):
+        message = f"{folder} is not an empty folder"
+        raise FileExistsError(message)

@@ -1,0 +1,80 @@
+"""Logs: structlog through the standard library, so that replay's filter and every library's logs apply."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Any, TextIO
+
+import structlog
+from temporalio import activity, workflow
+from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
+
+from overnight.base.settings import Settings
+
+_NOISY = ("httpx2", "httpcore2", "uvicorn", "asyncio", "claude_agent_sdk", "mcp")
+
+
+def configure_logging(settings: Settings, stream: TextIO | None = None) -> None:
+    """Log to ``stream`` (stderr when absent), as JSON lines unless a terminal reads along."""
+    out = stream or sys.stderr
+    as_json = settings.log_format == "json" or (settings.log_format == "auto" and not out.isatty())
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.ExtraAdder(),
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    renderer: structlog.typing.Processor = (
+        structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer(colors=out.isatty())
+    )
+    structlog.configure(
+        processors=[
+            *shared,
+            structlog.processors.StackInfoRenderer(),
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(out)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.format_exc_info,
+                renderer,
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(settings.log_level.upper())
+    for name in _NOISY:
+        logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
+    # Context belongs into fields, not into the message.
+    workflow.logger.workflow_info_on_message = False
+    activity.logger.activity_info_on_message = False
+
+
+class BindContext(Interceptor):
+    """Every log line of an activity names its session, activity and attempt."""
+
+    def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:  # noqa: A002
+        return _BindActivity(next)
+
+
+class _BindActivity(ActivityInboundInterceptor):
+    async def execute_activity(self, input: ExecuteActivityInput) -> Any:  # noqa: A002
+        info = activity.info()
+        site = getattr(input.args[0], "site", None) if input.args else None
+        bound = {
+            "session": info.workflow_id,
+            "activity": info.activity_type,
+            "attempt": info.attempt,
+            "iteration": getattr(site, "iteration", None),
+        }
+        with structlog.contextvars.bound_contextvars(**{k: v for k, v in bound.items() if v is not None}):
+            return await self.next.execute_activity(input)

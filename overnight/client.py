@@ -1,0 +1,428 @@
+"""Sessions: the one client API. It holds a Temporal connection and nothing else; no call blocks longer than 2 s."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal, TypeVar
+from uuid import uuid4
+
+from pydantic import BaseModel
+from temporalio.client import (
+    ActivityFailureError,
+    Client,
+    WorkflowExecutionDescription,
+    WorkflowExecutionStatus,
+    WorkflowHandle,
+    WorkflowQueryFailedError,
+    WorkflowUpdateFailedError,
+)
+from temporalio.common import (
+    SearchAttributePair,
+    TypedSearchAttributes,
+    WorkflowIDConflictPolicy,
+    WorkflowIDReusePolicy,
+)
+from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
+from temporalio.service import RPCError, RPCStatusCode
+
+from overnight.base.credentials import HOW_TO_GET_ONE, Credential
+from overnight.base.settings import Settings
+from overnight.base.temporal import TASK_QUEUE
+from overnight.errors import (
+    InvalidRequestError,
+    NotReadyError,
+    SessionClosedError,
+    UnknownSessionError,
+    UnreachableError,
+)
+from overnight.offline import from_description, from_listing, listed_query
+from overnight.request import NewSession
+from workflows.contracts.messages import Cancel, Message, Pause, RaiseLimits, Resume, Steer, SteerWhen, When
+from workflows.contracts.reads import (
+    BranchAnswer,
+    BranchQuestion,
+    DiffAnswer,
+    DiffQuestion,
+    HostAnswer,
+    ProjectAnswer,
+    ProjectQuestion,
+)
+from workflows.contracts.requests import Site
+from workflows.contracts.spec import SessionSpec
+from workflows.contracts.state import SessionStart, SessionState, Status
+from workflows.contracts.status import Events, SessionStatus
+from workflows.gated import COST, GLANCE, ITERATION, PHASE, PROJECT, STATUS
+from workflows.policy import view
+from workflows.policy.record import one_line
+from workflows.session import AutonomousSession
+
+CALL_SECONDS = 2.0
+QUERY_SECONDS = 1.5
+POLL_SECONDS = 0.5
+
+A = TypeVar("A", bound=BaseModel)
+
+
+class Accepted(BaseModel):
+    """A message is on its way to the session; ``guidance_id`` names steering text in its status."""
+
+    session_id: str
+    accepted: bool = True
+    guidance_id: str | None = None
+    next: str
+
+
+class Sessions:
+    """Start, watch and steer sessions. Every error is a ``SessionError`` in words."""
+
+    def __init__(self, client: Client, settings: Settings, *, ui_url: str | None, task_queue: str = TASK_QUEUE) -> None:
+        self._client = client
+        self._settings = settings
+        self._ui_url = ui_url
+        self._queue = task_queue
+
+    # ------------------------------------------------------------------ starting
+
+    async def start(self, request: NewSession, *, credential: Credential | None = None) -> SessionStatus:
+        """Start a session and return at once; the same ``session_id`` again returns the session that runs.
+
+        ``credential`` is the caller's own, compared with the worker's. Raises ``InvalidRequestError``,
+        ``NotReadyError``, ``UnreachableError``; then nothing was started.
+        """
+        if request.session_id and (known := await self._started_before(request)):
+            return known
+        await self.check_ready(credential)
+        answer = await self.inspect(request.project, request.ref)
+        if answer.project is None:
+            raise InvalidRequestError(f"project: {answer.problem}")
+        spec = request.spec(answer.project, self._settings)
+        state = SessionState(limits=spec.limits)
+        try:
+            await self._client.start_workflow(
+                AutonomousSession.run,
+                SessionStart(spec=spec),
+                id=spec.session_id,
+                task_queue=self._queue,
+                id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+                id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
+                memo={GLANCE: view.glance(spec, state)},
+                search_attributes=TypedSearchAttributes(
+                    [
+                        SearchAttributePair(STATUS, Status.QUEUED.value),
+                        SearchAttributePair(PHASE, state.phase),
+                        SearchAttributePair(PROJECT, spec.project.key),
+                        SearchAttributePair(ITERATION, 0),
+                        SearchAttributePair(COST, 0.0),
+                    ]
+                ),
+                static_summary=one_line(spec.goal, 180),
+                static_details=_details(spec),
+                rpc_timeout=timedelta(seconds=CALL_SECONDS),
+            )
+        except WorkflowAlreadyStartedError:
+            return await self.status(spec.session_id)
+        except RPCError as error:
+            raise _unreachable(error) from None
+        queued = view.status(spec, state, datetime.now(UTC))
+        notes = (
+            f" {answer.dirty_files} uncommitted files of the project are not part of it." if answer.dirty_files else ""
+        )
+        return queued.model_copy(
+            update={"monitor_url": self.monitor_url(spec.session_id), "next": f"{queued.next}{notes}"}
+        )
+
+    async def _started_before(self, request: NewSession) -> SessionStatus | None:
+        try:
+            known = await self.status(str(request.session_id))
+        except UnknownSessionError:
+            return None
+        if not request.goal.startswith(known.goal.rstrip("…")[:200]):
+            raise InvalidRequestError(
+                f"session_id: {known.session_id} is taken by a session with another goal ({known.goal[:80]!r});"
+                " choose another id or leave it out"
+            )
+        return known
+
+    async def check_ready(self, credential: Credential | None) -> HostAnswer:
+        """The worker's word on itself. Raises ``NotReadyError`` when it cannot run sessions for this caller."""
+        host = await self.host()
+        if host.credential is None:
+            raise NotReadyError(
+                f"the worker holds no credential. {HOW_TO_GET_ONE} Then: overnight down && overnight up"
+            )
+        if credential is not None and credential.fingerprint != host.credential:
+            raise NotReadyError(
+                f"the running worker holds another credential ({host.credential.split(':')[0]} from"
+                f" {host.credential_source}) than yours ({credential.kind} from {credential.source});"
+                " to use yours: overnight down && overnight up"
+            )
+        if host.isolation == "none" and not host.unsandboxed_allowed:
+            raise NotReadyError(
+                f"the worker's host cannot isolate what the agent runs ({host.isolation_problem});"
+                " `overnight doctor` says how to mend it, OVERNIGHT_ALLOW_UNSANDBOXED=1 accepts the risk"
+            )
+        return host
+
+    async def inspect(self, project: str | None, ref: str | None = None) -> ProjectAnswer:
+        """How a worker sees a project; ``problem`` says in words what is wrong with it."""
+        return await self._read("read_project", ProjectQuestion(location=project, ref=ref), ProjectAnswer)
+
+    async def host(self) -> HostAnswer:
+        """What the worker is, holds and gives."""
+        return await self._read("read_host", None, HostAnswer)
+
+    # ------------------------------------------------------------------ watching
+
+    async def status(self, session_id: str) -> SessionStatus:
+        """Where a session stands; without a worker, its last word in Temporal. Raises ``UnknownSessionError``."""
+        described = await self._describe(session_id)
+        url = self.monitor_url(session_id)
+        stopped = _stopped_from_outside(described.status)
+        try:
+            known = await self._handle(session_id).query(
+                AutonomousSession.status, rpc_timeout=timedelta(seconds=QUERY_SECONDS)
+            )
+        except (RPCError, WorkflowQueryFailedError):
+            known = await from_description(described)
+        if stopped:
+            known = known.model_copy(
+                update={
+                    "status": Status.FAILED,
+                    "reason": stopped,
+                    "next": f"It was {stopped}; its checkpoints are on the branch {view.branch(session_id)}.",
+                }
+            )
+        return known.model_copy(update={"monitor_url": url})
+
+    async def list(
+        self, *, status: Status | None = None, project: str | None = None, limit: int = 20
+    ) -> Sequence[SessionStatus]:
+        """The newest sessions, from Temporal's own list: no worker is asked."""
+        found: list[SessionStatus] = []
+        try:
+            async for item in self._client.list_workflows(listed_query(status, project), limit=limit):
+                known = await from_listing(item)
+                if stopped := _stopped_from_outside(item.status):
+                    known = known.model_copy(update={"status": Status.FAILED, "reason": stopped})
+                found.append(known.model_copy(update={"monitor_url": self.monitor_url(item.id)}))
+        except RPCError as error:
+            raise _unreachable(error) from None
+        return found
+
+    async def wait(
+        self,
+        session_ids: Sequence[str],
+        *,
+        until: Literal["attention", "end"] = "attention",
+        timeout_seconds: float = 50,
+    ) -> tuple[Sequence[SessionStatus], bool]:
+        """Wait until one of the sessions ended or (``attention``) is paused. Returns all, and whether time ran out.
+
+        A time-out is not an error, and nothing is cancelled by it.
+        """
+        deadline = time.monotonic() + timeout_seconds
+        while True:
+            known = [await self.status(one) for one in session_ids]
+            if any(s.status.is_final or (until == "attention" and s.status is Status.PAUSED) for s in known):
+                return known, False
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return known, True
+            await asyncio.sleep(min(POLL_SECONDS, left))
+
+    async def events(self, session_id: str, *, after: int = 0) -> Events:
+        """The last events with a number above ``after``, oldest first. Raises ``UnreachableError`` without a worker."""
+        known: Events = await self._query(session_id, AutonomousSession.events)
+        return known.model_copy(update={"events": [e for e in known.events if e.seq > after]})
+
+    async def report(self, session_id: str) -> str:
+        """The session's report, as markdown. Raises ``UnreachableError`` without a worker."""
+        said: str = await self._query(session_id, AutonomousSession.report)
+        return said
+
+    async def diff(self, session_id: str, *, path: str | None = None, stat: bool = False) -> DiffAnswer:
+        """What the session changed since its base commit. Raises ``UnreachableError`` without a worker."""
+        spec, status = await self._spec(session_id), await self.status(session_id)
+        branch = await self._branch(spec)
+        base = branch.commits[-1].commit if branch.commits else None
+        head = status.commit or (branch.commits[0].commit if branch.commits else None)
+        if base is None or head is None:
+            return DiffAnswer()
+        site = Site(session_id=session_id, project=spec.project, commit=head)
+        question = DiffQuestion(site=site, base=base, head=head, path=path, stat=stat)
+        return await self._read("read_diff", question, DiffAnswer)
+
+    async def branch(self, session_id: str) -> BranchAnswer:
+        """Where the session's branch can be fetched from, and its checkpoints, newest first."""
+        return await self._branch(await self._spec(session_id))
+
+    async def project_of(self, session_id: str) -> str | None:
+        """Path or URL of the project that a session works on; None for a new one."""
+        return (await self._spec(session_id)).project.location
+
+    def monitor_url(self, session_id: str) -> str:
+        """The session's page in Temporal's Web UI; empty when nobody said where that is."""
+        base = self._ui_url or self._settings.ui_url
+        return f"{base.rstrip('/')}/namespaces/{self._client.namespace}/workflows/{session_id}" if base else ""
+
+    # ------------------------------------------------------------------ steering
+
+    async def pause(self, session_id: str, *, reason: str = "", when: When = "turn") -> Accepted:
+        """Pause at the end of the running turn, or now; the work is kept."""
+        return await self._send(session_id, "pause", Pause(id=_new_id(), reason=reason, when=when))
+
+    async def resume(self, session_id: str, *, reason: str = "") -> Accepted:
+        """Go on."""
+        return await self._send(session_id, "resume", Resume(id=_new_id(), reason=reason))
+
+    async def steer(self, session_id: str, guidance: str, *, when: SteerWhen = "next_step") -> Accepted:
+        """Give guidance to the next execute, or to the one that runs."""
+        try:
+            message = Steer(id=_new_id(), guidance=guidance, when=when)
+        except ValueError as error:
+            raise InvalidRequestError(f"guidance: {error}") from None
+        sent = await self._send(session_id, "steer", message)
+        return sent.model_copy(update={"guidance_id": message.id})
+
+    async def cancel(self, session_id: str, *, reason: str = "") -> Accepted:
+        """End the session; its work stays on the branch. Cancelling twice, or after the end, changes nothing."""
+        described = await self._describe(session_id)
+        if described.status is not WorkflowExecutionStatus.RUNNING:
+            return Accepted(session_id=session_id, accepted=False, next="It is over already; see its status.")
+        return await self._send(session_id, "cancel", Cancel(id=_new_id(), reason=reason))
+
+    async def raise_limits(self, session_id: str, limits: RaiseLimits) -> SessionStatus:
+        """New limits; a session that a limit paused goes on. Raises ``SessionClosedError``, ``UnreachableError``."""
+        await self._describe(session_id)
+        try:
+            return await self._handle(session_id).execute_update(
+                AutonomousSession.raise_limits,
+                limits,
+                rpc_timeout=timedelta(seconds=CALL_SECONDS),
+            )
+        except WorkflowUpdateFailedError as error:
+            cause = error.cause
+            if isinstance(cause, ApplicationError) and cause.type == "Closed":
+                raise SessionClosedError(cause.message) from None
+            raise InvalidRequestError(str(cause)) from None
+        except RPCError as error:
+            raise _closed_or_unreachable(error, session_id) from None
+
+    # ------------------------------------------------------------------ plumbing
+
+    def _handle(self, session_id: str) -> WorkflowHandle[AutonomousSession, Any]:
+        return self._client.get_workflow_handle_for(AutonomousSession.run, session_id)
+
+    async def _describe(self, session_id: str) -> WorkflowExecutionDescription:
+        try:
+            return await self._handle(session_id).describe(rpc_timeout=timedelta(seconds=CALL_SECONDS))
+        except RPCError as error:
+            if error.status not in {RPCStatusCode.NOT_FOUND, RPCStatusCode.INVALID_ARGUMENT}:
+                raise _unreachable(error) from None
+        newest = [f"{s.session_id} ({s.status.value})" for s in await self.list(limit=5)]
+        shown = f"the newest are: {', '.join(newest)}" if newest else "there are no sessions yet"
+        raise UnknownSessionError(f"there is no session {session_id[:80]!r}; {shown}")
+
+    async def _query(self, session_id: str, query: Any) -> Any:
+        await self._describe(session_id)
+        try:
+            return await self._handle(session_id).query(query, rpc_timeout=timedelta(seconds=QUERY_SECONDS))
+        except (RPCError, WorkflowQueryFailedError) as error:
+            raise UnreachableError(f"no worker answers for {session_id} now ({_short(error)}); {_DOCTOR}") from None
+
+    async def _send(self, session_id: str, signal: str, message: Message) -> Accepted:
+        described = await self._describe(session_id)
+        if described.status is not WorkflowExecutionStatus.RUNNING:
+            raise SessionClosedError(f"{session_id} is over and takes no more messages; start a new session")
+        try:
+            await self._handle(session_id).signal(signal, message, rpc_timeout=timedelta(seconds=CALL_SECONDS))
+        except RPCError as error:
+            raise _closed_or_unreachable(error, session_id) from None
+        return Accepted(session_id=session_id, next="Accepted; the session's status shows when it has taken effect.")
+
+    async def _spec(self, session_id: str) -> SessionSpec:
+        """The spec, from the first event of the session's history: no worker is asked."""
+        described = await self._describe(session_id)
+        async for event in self._handle(session_id).fetch_history_events(page_size=1):
+            payloads = event.workflow_execution_started_event_attributes.input.payloads
+            (start,) = await self._client.data_converter.decode(list(payloads), [SessionStart])
+            return SessionStart.model_validate(start).spec
+        raise UnknownSessionError(f"{described.id} has no history any more")
+
+    async def _branch(self, spec: SessionSpec) -> BranchAnswer:
+        site = Site(session_id=spec.session_id, project=spec.project)
+        return await self._read("read_branch", BranchQuestion(site=site), BranchAnswer)
+
+    async def _read(self, name: str, question: BaseModel | None, answer: type[A]) -> A:
+        """Ask a worker, as a standalone activity."""
+        try:
+            return await asyncio.wait_for(
+                self._client.execute_activity(
+                    name,
+                    args=[question] if question is not None else [],
+                    result_type=answer,
+                    id=f"{name.replace('_', '-')}-{uuid4().hex[:12]}",
+                    task_queue=self._queue,
+                    schedule_to_close_timeout=timedelta(seconds=CALL_SECONDS),
+                ),
+                CALL_SECONDS + 0.5,
+            )
+        except ActivityFailureError as error:
+            cause = error.cause
+            if isinstance(cause, ApplicationError):
+                raise InvalidRequestError(f"the worker could not answer {name}: {cause.message}") from None
+            raise UnreachableError(
+                f"worker offline or busy: nobody answered within {CALL_SECONDS:g} s; {_DOCTOR}"
+            ) from None
+        except TimeoutError:
+            raise UnreachableError(
+                f"worker offline or busy: nobody answered within {CALL_SECONDS:g} s; {_DOCTOR}"
+            ) from None
+        except RPCError as error:
+            raise _unreachable(error) from None
+
+
+_DOCTOR = "see `overnight doctor`"
+
+
+def _stopped_from_outside(status: WorkflowExecutionStatus | None) -> str:
+    """How Temporal itself ended a session, in words; empty when it did not."""
+    return {
+        WorkflowExecutionStatus.TERMINATED: "terminated in Temporal",
+        WorkflowExecutionStatus.TIMED_OUT: "timed out in Temporal",
+        WorkflowExecutionStatus.FAILED: "failed in Temporal",
+        WorkflowExecutionStatus.CANCELED: "cancelled in Temporal",
+    }.get(status or WorkflowExecutionStatus.RUNNING, "")
+
+
+def _details(spec: SessionSpec) -> str:
+    limits = spec.limits
+    lines = [
+        spec.goal[:4_000],
+        "",
+        f"- validation: `{spec.validation_command or 'chosen by the plan'}`",
+        f"- limits: {limits.max_iterations} iterations, {limits.max_time_minutes:g} minutes, ${limits.max_cost_usd:.2f}",
+        f"- branch: `{view.branch(spec.session_id)}`",
+    ]
+    return "\n".join(lines)
+
+
+def _new_id() -> str:
+    return uuid4().hex[:12]
+
+
+def _short(error: Exception) -> str:
+    return str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+
+
+def _unreachable(error: RPCError) -> UnreachableError:
+    return UnreachableError(f"Temporal does not answer ({_short(error)}); {_DOCTOR}")
+
+
+def _closed_or_unreachable(error: RPCError, session_id: str) -> SessionClosedError | UnreachableError:
+    if error.status is RPCStatusCode.NOT_FOUND:
+        return SessionClosedError(f"{session_id} is over and takes no more messages; start a new session")
+    return _unreachable(error)

@@ -1,0 +1,106 @@
+import asyncio
+import time
+from pathlib import Path
+
+import pytest
+
+from activities.workspace import LockTimeoutError, session_lock
+from activities.workspace.git import git
+from activities.workspace.lock import lock_is_held
+
+from .support import run_python
+
+_HOLD = """
+import asyncio, sys
+from pathlib import Path
+from activities.workspace import session_lock
+async def main():
+    async with session_lock(Path(sys.argv[1])):
+        print("held", flush=True)
+        sys.stdin.read()
+asyncio.run(main())
+"""
+
+
+async def test_a_second_process_waits_and_then_is_told(tmp_path: Path) -> None:
+    holder = run_python(_HOLD, tmp_path / "s")
+    assert holder.stdout is not None
+    try:
+        assert holder.stdout.readline() == "held\n"
+        ticks = 0
+
+        async def tick() -> None:
+            nonlocal ticks
+            while True:
+                await asyncio.sleep(0.01)
+                ticks += 1
+
+        ticking = asyncio.create_task(tick())
+        with pytest.raises(LockTimeoutError, match=f"process {holder.pid}"):
+            async with session_lock(tmp_path / "s", limit_s=0.3):
+                pass
+        ticking.cancel()
+        assert ticks > 10
+        waiting = asyncio.create_task(_hold_briefly(tmp_path / "s"))
+        await asyncio.sleep(0.1)
+        assert not waiting.done()
+        holder.kill()
+        assert await waiting
+    finally:
+        holder.kill()
+        holder.communicate()
+
+
+async def _hold_briefly(folder: Path) -> bool:
+    async with session_lock(folder, limit_s=10):
+        return lock_is_held(folder)
+
+
+async def test_tasks_of_one_process_exclude_each_other(tmp_path: Path) -> None:
+    inside = 0
+
+    async def work() -> None:
+        nonlocal inside
+        async with session_lock(tmp_path / "s", limit_s=20):
+            inside += 1
+            assert inside == 1
+            assert lock_is_held(tmp_path / "s")
+            assert not lock_is_held(tmp_path)
+            await asyncio.sleep(0.02)
+            inside -= 1
+
+    await asyncio.gather(*(work() for _ in range(8)))
+    assert not lock_is_held(tmp_path / "s")
+
+
+async def test_an_error_inside_frees_it(tmp_path: Path) -> None:
+    with pytest.raises(KeyError):
+        async with session_lock(tmp_path / "s"):
+            raise KeyError
+    async with session_lock(tmp_path / "s", limit_s=0):
+        pass
+
+
+async def test_a_git_that_outlives_its_worker_keeps_the_session(tmp_path: Path) -> None:
+    code = _HOLD.replace(
+        "sys.stdin.read()",
+        "from activities.workspace.git import git; await git('-c', 'alias.nap=!sleep 1.5', 'nap')",
+    )
+    worker = run_python(code, tmp_path / "s")
+    assert worker.stdout is not None
+    worker.stdout.readline()
+    await asyncio.sleep(0.4)
+    worker.kill()
+    worker.communicate()
+    started = time.monotonic()
+    async with session_lock(tmp_path / "s", limit_s=10):
+        waited = time.monotonic() - started
+    assert 0.3 < waited < 5
+
+
+async def test_git_outside_the_lock_does_not_hold_it(tmp_path: Path) -> None:
+    nap = asyncio.create_task(git("-c", "alias.nap=!sleep 0.5", "nap"))
+    await asyncio.sleep(0.1)
+    async with session_lock(tmp_path / "s", limit_s=0):
+        pass
+    await nap

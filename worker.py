@@ -1,0 +1,164 @@
+"""One Temporal worker process: it wires workflows and activities, and says when it is ready.
+
+``python worker.py`` serves until SIGTERM; with ``--check --json`` it examines the host, for ``overnight doctor``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import Callable
+from contextlib import AsyncExitStack, suppress
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import psutil
+import structlog
+from temporalio.client import Client
+from temporalio.worker import Worker
+
+from activities.check import examine
+from activities.claude import Gateway
+from activities.diagnose import Diagnose
+from activities.execute import Execute
+from activities.host import Host
+from activities.judge import Judge
+from activities.plan import Plan
+from activities.read import Read
+from activities.reflect import Reflect
+from activities.sandbox import Launcher, find_isolation
+from activities.validate import Validate
+from overnight.base.credentials import find_credential
+from overnight.base.finish import finish
+from overnight.base.settings import Settings
+from overnight.base.telemetry import BindContext, configure_logging
+from overnight.base.temporal import TASK_QUEUE, connect, ensure_search_attributes
+from workflows.calls import turns_queue
+from workflows.session import AutonomousSession
+
+log = structlog.get_logger("worker")
+
+TURN_BYTES = 700_000_000
+"""Memory of one Claude Code process with what it runs, for sizing; measured around 250 MB for itself."""
+RESERVED_BYTES = 1_000_000_000
+MAX_TURNS = 32
+CONNECT_ATTEMPTS = 30
+HEARTBEAT_THROTTLE = timedelta(seconds=1)
+
+
+def turn_slots(settings: Settings) -> int:
+    """Claude Code calls and validations at once, by memory unless a person says."""
+    fitting = (psutil.virtual_memory().total - RESERVED_BYTES) // TURN_BYTES
+    return settings.turn_slots or int(max(1, min(MAX_TURNS, fitting)))
+
+
+def workers(client: Client, host: Host, settings: Settings, task_queue: str = TASK_QUEUE) -> list[Worker]:
+    """Workflows and light reads on one queue, Claude Code and validation on another."""
+    read = Read(host)
+    light: list[Callable[..., Any]] = [read.project, read.about, read.diff, read.branch]
+    turns: list[Callable[..., Any]] = [step(host).run for step in (Plan, Execute, Validate, Judge, Diagnose, Reflect)]
+    grace = timedelta(seconds=settings.grace_seconds)
+    common: dict[str, Any] = {
+        "client": client,
+        "graceful_shutdown_timeout": grace,
+        "max_heartbeat_throttle_interval": HEARTBEAT_THROTTLE,
+        "interceptors": [BindContext()],
+    }
+    return [
+        Worker(
+            task_queue=task_queue,
+            workflows=[AutonomousSession],
+            activities=light,
+            max_concurrent_activities=20,
+            max_concurrent_workflow_tasks=8,
+            **common,
+        ),
+        Worker(
+            task_queue=turns_queue(task_queue),
+            activities=turns,
+            max_concurrent_activities=turn_slots(settings),
+            **common,
+        ),
+    ]
+
+
+async def serve(settings: Settings) -> int:
+    """Serve until SIGTERM or SIGINT; running calls come to rest first. Returns the exit code."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, stop.set)
+    client = await _connected()
+    await ensure_search_attributes(client)
+    launcher = Launcher(settings, await asyncio.to_thread(find_isolation))
+    async with AsyncExitStack() as stack:
+        gateway = await stack.enter_async_context(Gateway(find_credential).running())
+        for worker in workers(client, Host.of(settings, gateway, launcher), settings):
+            await stack.enter_async_context(worker)
+        credential = gateway.credential
+        _announce(settings, credential.fingerprint if credential else None)
+        log.info("ready", isolation=launcher.isolation.name, turns=turn_slots(settings))
+        await stop.wait()
+        log.info("leaving", grace_seconds=settings.grace_seconds)
+    return 0
+
+
+async def _connected() -> Client:
+    for attempt in range(CONNECT_ATTEMPTS):
+        try:
+            return await connect()
+        except RuntimeError as error:
+            if attempt + 1 == CONNECT_ATTEMPTS:
+                raise
+            log.info("Temporal is not there yet", error=str(error))
+            await asyncio.sleep(1)
+    raise AssertionError("unreachable")
+
+
+def _announce(settings: Settings, credential: str | None, problem: str | None = None) -> None:
+    """Tell the supervisor that this process is ready, or what keeps it from being so."""
+    settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    record = {
+        "pid": os.getpid(),
+        "create_time": psutil.Process().create_time(),
+        "ready": problem is None,
+        "credential": credential,
+        "problem": problem,
+    }
+    handle, fresh = tempfile.mkstemp(dir=settings.home, prefix=".worker.")
+    with os.fdopen(handle, "w") as file:
+        json.dump(record, file)
+    Path(fresh).replace(settings.home / "worker.json")
+
+
+def main() -> None:
+    """Entry point of ``overnight-worker``."""
+    parser = argparse.ArgumentParser(prog="overnight-worker", description="Overnight's worker process")
+    parser.add_argument("--check", action="store_true", help="examine this host and exit")
+    parser.add_argument("--json", action="store_true", help="with --check: the result as JSON")
+    parser.add_argument("--reach-model", action="store_true", help="with --check: ask the model's service, too")
+    options = parser.parse_args()
+    settings = Settings()
+    configure_logging(settings)
+    if options.check:
+        report = asyncio.run(examine(settings, reach_model=options.reach_model))
+        sys.stdout.write(report.model_dump_json() if options.json else report.as_text())
+        sys.stdout.write("\n")
+        finish(0 if report.ok else 1)
+    try:
+        finish(asyncio.run(serve(settings)))
+    except Exception as error:
+        log.exception("the worker cannot go on", error=str(error))
+        with suppress(OSError):
+            _announce(settings, None, problem=f"{type(error).__name__}: {error}"[:1_000])
+        finish(1)
+
+
+if __name__ == "__main__":
+    main()

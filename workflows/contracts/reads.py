@@ -1,0 +1,94 @@
+"""Questions that a worker answers at once, as standalone activities: no workflow, 2 s at most."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from workflows.contracts.requests import Site
+from workflows.contracts.spec import Project
+from workflows.contracts.text import Contract, Line, Location, MaxBytes, Paragraph, Sha
+
+PATCH_BYTES = 100_000
+MAX_FILES = 500
+
+
+class ProjectQuestion(Contract):
+    """A project as a person named it: a path on the worker's host, or a git URL; nothing for a new one."""
+
+    location: Location | None = None
+    ref: Line | None = None
+
+
+class ProjectAnswer(Contract):
+    """The project as the worker found it, or what is wrong with it in words."""
+
+    project: Project | None = None
+    problem: Paragraph = ""
+    branch: Line | None = None
+    subject: Line = ""
+    dirty_files: Annotated[int, Field(ge=0)] = 0
+    """Files with uncommitted changes, which are not part of the session."""
+
+
+class HostAnswer(Contract):
+    """What a worker says of itself."""
+
+    version: Line
+    host: Line
+    pid: int
+    credential: Line | None = None
+    """Fingerprint of the credential in use; absent without one."""
+    credential_source: Line = ""
+    isolation: Line
+    isolation_problem: Paragraph = ""
+    isolation_lacks: Annotated[list[Line], Field(max_length=10)] = []
+    unsandboxed_allowed: bool = False
+    claude_code: Line = ""
+
+
+class DiffQuestion(Contract):
+    """What a session changed, between two commits of its branch."""
+
+    site: Site
+    base: Sha
+    head: Sha
+    path: Location | None = None
+    stat: bool = False
+
+
+class FileLine(Contract):
+    path: Line
+    status: Line
+    added: int | None = None
+    removed: int | None = None
+
+
+class DiffAnswer(Contract):
+    files: Annotated[list[FileLine], Field(max_length=MAX_FILES)] = []
+    patch: Annotated[str, MaxBytes(PATCH_BYTES, clipped=True)] = ""
+    truncated: bool = False
+
+
+class BranchQuestion(Contract):
+    """Where a session's branch can be fetched from."""
+
+    site: Site
+
+
+class CommitLine(Contract):
+    commit: Sha
+    subject: Line
+    iteration: int | None = None
+    step: Line = ""
+    time: datetime | None = None
+
+
+class BranchAnswer(Contract):
+    kind: Literal["path", "url"] = "path"
+    vault: Location
+    branch: Line
+    commits: Annotated[list[CommitLine], Field(max_length=100)] = []
+    """Checkpoints, newest first."""
