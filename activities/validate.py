@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
 import time
 from contextlib import AsyncExitStack
@@ -15,8 +14,8 @@ from activities.asking import LOCK_SECONDS
 from activities.attempt import Attempt, attend
 from activities.host import Host
 from activities.sandbox import Box, NotIsolatedError
-from activities.validation import Observed, observe
-from activities.workspace import give_agent_git, materialise, session_lock
+from activities.validation import Observed, SetupMark, observe
+from activities.workspace import Worktree, give_agent_git, materialise, session_lock, untracked
 from workflows.contracts.evidence import CommandEvidence
 from workflows.contracts.outcome import Outcome
 from workflows.contracts.requests import Check, ValidateRequest, ValidateResult
@@ -40,8 +39,9 @@ class Validate:
                 folder = self.host.folder(request.site.session_id)
                 await stack.enter_async_context(session_lock(folder, limit_s=LOCK_SECONDS))
                 scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="overnight-checks-")))
-                box = await self._box(request, commit, folder, stack)
-                setup, seen = await self._observe(attempt, request, commit, box, folder, scratch)
+                worktree = await self.host.worktree(request.site, commit)
+                box = await self._box(request, worktree, folder, stack)
+                setup, seen = await self._observe(attempt, request, worktree, box, scratch)
         except NotIsolatedError as error:
             return ValidateResult(outcome=Outcome.ENGINE_BROKEN, detail=str(error))
         seconds = time.monotonic() - started
@@ -49,29 +49,29 @@ class Validate:
             return ValidateResult(outcome=Outcome.INTERRUPTED, detail=attempt.why, seconds=seconds)
         return ValidateResult(outcome=Outcome.COMPLETED, evidence=seen, setup=setup, seconds=seconds)
 
-    async def _box(self, request: ValidateRequest, commit: str, folder: Path, stack: AsyncExitStack) -> Box:
+    async def _box(self, request: ValidateRequest, worktree: Worktree, folder: Path, stack: AsyncExitStack) -> Box:
         """The worktree at the commit, or a checkout in which nothing else ever was."""
-        worktree = await self.host.worktree(request.site, commit)
         objects = self.host.launcher.objects(worktree.objects)
         if not request.clean:
             await give_agent_git(worktree, objects)
             return self.host.box(worktree, writable=True)
         clean = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="clean-", dir=folder)))
-        await materialise(worktree, commit, clean, objects_path=objects)
+        await materialise(worktree, worktree.commit, clean, objects_path=objects)
         return Box(workspace=clean, objects=worktree.objects)
 
     async def _observe(
-        self, attempt: Attempt, request: ValidateRequest, commit: str, box: Box, folder: Path, scratch: Path
+        self, attempt: Attempt, request: ValidateRequest, worktree: Worktree, box: Box, scratch: Path
     ) -> tuple[CommandEvidence | None, list[CommandEvidence]]:
+        commit = worktree.commit
         setup: CommandEvidence | None = None
-        done = folder / "setup.done"
-        if request.setup_command and (request.clean or not _is_done(done, request.setup_command, box)):
+        done = SetupMark(worktree.folder / "setup.json", box.workspace)
+        if request.setup_command and (request.clean or not done.holds(request.setup_command)):
             attempt.doing = "setup"
             setup = await self._one(
                 attempt, request, commit, box, Check(criterion=SETUP, command=request.setup_command), scratch
             )
             if not request.clean and setup.exit_code == 0:
-                done.write_text(_mark(request.setup_command, box))
+                done.write(request.setup_command, await untracked(worktree))
         seen: list[CommandEvidence] = []
         for check in request.checks:
             if attempt.stop.is_set():
@@ -97,14 +97,3 @@ class Validate:
             tail=observed.tail,
             log=self.host.artifacts.put_file(observed.log),
         )
-
-
-def _mark(command: str, box: Box) -> str:
-    """Names the command and the very folder that it set up: a worktree made anew is another one."""
-    folder = box.workspace.stat()
-    return hashlib.sha256(f"{folder.st_ino} {command}".encode()).hexdigest()
-
-
-def _is_done(path: Path, command: str, box: Box) -> bool:
-    """Whether this command set up this worktree before; the mark is out of the agent's reach."""
-    return path.is_file() and path.read_text() == _mark(command, box)

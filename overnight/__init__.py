@@ -1,0 +1,1 @@
+"""ASK: the clients' side of Overnight, and the package that a wheel shows."""

@@ -247,7 +247,7 @@ class Sessions:
         """What the session changed since its base commit. Raises ``UnreachableError`` without a worker."""
         spec, status = await self._spec(session_id), await self.status(session_id)
         branch = await self._branch(spec)
-        base = branch.commits[-1].commit if branch.commits else None
+        base = spec.project.commit or (branch.commits[-1].commit if branch.commits else None)
         head = status.commit or (branch.commits[0].commit if branch.commits else None)
         if base is None or head is None:
             return DiffAnswer()
@@ -353,7 +353,7 @@ class Sessions:
         raise UnknownSessionError(f"{described.id} has no history any more")
 
     async def _branch(self, spec: SessionSpec) -> BranchAnswer:
-        site = Site(session_id=spec.session_id, project=spec.project)
+        site = Site(session_id=spec.session_id, project=spec.project, commit=spec.project.commit)
         return await self._read("read_branch", BranchQuestion(site=site), BranchAnswer)
 
     async def _read(self, name: str, question: BaseModel | None, answer: type[A]) -> A:

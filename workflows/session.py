@@ -53,10 +53,10 @@ class AutonomousSession(Gated):
                 await self.gate(starting_iteration=True)
                 await self.execute(tasks.next_task(self.state))
                 succeeded = await self.validate() and await self.judge() and await self.confirm()
-                tasks.settle(self.state, workflow.now(), self.threshold)
+                tasks.settle(*self.known)
                 if succeeded:
                     return self.end(Status.COMPLETED, "every criterion is met, confirmed in a clean clone")
-                if tasks.diagnosis_due(self.state, self.threshold):
+                if tasks.diagnosis_due(self.spec, self.state):
                     await self.diagnose()
                 if why := stuck.reflection_due(self.state):
                     await self.reflect(why)
@@ -92,7 +92,8 @@ class AutonomousSession(Gated):
     async def execute(self, task: Task) -> None:
         """One task. Interrupted, it goes on where it was, with what came in meanwhile; its work is always kept."""
         self.state.iteration += 1
-        self.state.task = task
+        # What it is to do travels with the request; the state remembers which task it was.
+        self.state.task = task.model_copy(update={"instructions": ""})
         failed = 0
         while True:
             await self.gate()
@@ -211,6 +212,7 @@ class AutonomousSession(Gated):
     def raise_limits(self, message: RaiseLimits) -> SessionStatus:
         if inbox.is_new(self.state, message):
             inbox.raise_limits(self.state, workflow.now(), message)
+            self.show_details()
         return self.status()
 
     @raise_limits.validator
@@ -236,7 +238,6 @@ class AutonomousSession(Gated):
     def received(self, kind: type[M], name: str, payload: RawValue) -> M | None:
         """A signal as its model, once; what does not parse becomes an event that says so."""
         message = inbox.parse(self.state, workflow.now(), kind, name, plain(payload))
-        self.show_details()
         return message if message is not None and inbox.is_new(self.state, message) else None
 
     # ------------------------------------------------------------------ at hand

@@ -12,7 +12,9 @@ from temporalio.common import RawValue
 with workflow.unsafe.imports_passed_through():
     from workflows.policy.inbox import Unreadable, shown
 
-W = TypeVar("W")
+from workflows.gated import Gated
+
+W = TypeVar("W", bound=Gated)
 
 
 def any_payload(handler: Callable[[W, RawValue], None]) -> Callable[[W, Any], None]:
@@ -25,7 +27,8 @@ def any_payload(handler: Callable[[W, RawValue], None]) -> Callable[[W, Any], No
 
     @functools.wraps(handler)
     def taking_all(self: W, *payloads: Any) -> None:
-        handler(self, *(payloads if len(payloads) == 1 else [several(payloads)]))
+        handler(self, payloads[0] if len(payloads) == 1 else several(payloads))
+        self.show_details()
 
     return taking_all
 

@@ -16,7 +16,7 @@ from .project import inspect_project
 from .project_info import ProjectError, ProjectInfo
 from .publish import find_published, publish
 from .reading import LogEntry, log, read_text
-from .staging import MAX_FILE_BYTES, Skipped
+from .staging import MAX_FILE_BYTES, Skipped, untracked
 from .vault import Conflict, Vault, open_vault, session_tip, tidy
 from .worktree import Worktree, ensure_worktree
 
@@ -55,4 +55,5 @@ __all__ = [
     "session_lock",
     "session_tip",
     "tidy",
+    "untracked",
 ]

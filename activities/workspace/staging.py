@@ -159,3 +159,18 @@ def _is_special(path: bytes) -> bool:
     except OSError:
         return False
     return not (stat.S_ISREG(mode) or stat.S_ISLNK(mode) or stat.S_ISDIR(mode))
+
+
+async def untracked(worktree: Worktree) -> list[str]:
+    """Return the files of the workspace that are neither tracked nor ignored, as UTF-8 paths. Raises GitError."""
+    listed = await git(
+        "ls-files",
+        "--others",
+        "--exclude-standard",
+        "-z",
+        git_dir=worktree.git_dir,
+        work_tree=worktree.tree,
+        truncate=True,
+        limit_s=LONG_S,
+    )
+    return [os.fsdecode(field) for field in listed.fields]

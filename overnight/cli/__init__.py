@@ -1,0 +1,72 @@
+"""The command line: a thin face on ``overnight.client``.
+
+Exit codes (``overnight.cli.codes``):
+
+==== =====================================================================
+0    success
+1    the session failed or was cancelled
+2    bad usage or bad input; nothing was changed
+3    no session has this id
+4    Temporal or a worker does not answer
+5    the session is paused and waits for a person (only under ``--wait``)
+6    not ready: no credential, no isolation, or ``doctor`` shows red
+70   an error inside Overnight
+130  Ctrl-C: the command ended, the session goes on
+141  whoever read the output left (as in ``overnight diff ID | head``)
+==== =====================================================================
+
+Nothing heavy is imported before a command needs it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from overnight.cli.codes import Code
+
+
+def main() -> None:
+    """Entry point of ``overnight``: runs the command on the command line and ends the process with its code."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="replace")  # a terminal without Unicode must not end a command
+    code = run(sys.argv[1:])
+    from overnight.base.finish import finish
+
+    finish(code)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command and return its exit code; whatever goes wrong is said in words, never as a traceback."""
+    from overnight.cli import trouble
+
+    try:
+        from overnight.cli.app import app
+
+        result = app(list(arguments) or ["--help"], prog_name="overnight", standalone_mode=False)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        return Code.DETACHED
+    except BrokenPipeError:
+        _close_stdout()
+        return Code.PIPE
+    except SystemExit as error:  # how typer and rich end a command whose reader left
+        _close_stdout()
+        return error.code if isinstance(error.code, int) and error.code != 1 else Code.PIPE
+    except Exception as error:
+        return trouble.tell(error, arguments)
+    return result if isinstance(result, int) else Code.OK
+
+
+def _close_stdout() -> None:
+    """What is still buffered goes nowhere, without a complaint at exit."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, sys.stdout.fileno())
+    except (OSError, ValueError):  # stdout is no file, as under a test
+        return
+    finally:
+        os.close(nowhere)

@@ -6,6 +6,7 @@ The structured answers are data at the top, to be kept in step with the schemas 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,7 +15,8 @@ from overnight.demo.reply import Answer, Block, Reply, Say, Text, ToolUse, Usage
 from overnight.demo.script import Request, Scenario
 
 GOAL = nightshift.GOAL
-VALIDATION_COMMAND = "python3 -m unittest discover -v"
+VALIDATION_COMMAND = "python3 -m unittest -v test_nightshift"
+"""Names its module: discovery that finds no test succeeds before Python 3.12 and fails from there on."""
 
 PLAN: Mapping[str, Any] = {
     "summary": "One module with a small command line, unittest tests beside it, and a README.",
@@ -54,26 +56,26 @@ DIAGNOSIS: Mapping[str, Any] = {
     "confidence": "high",
 }
 
-JUDGEMENT: Mapping[str, Any] = {
-    "verdicts": [
-        {
-            "criterion": "c3",
-            "met": True,
-            "confidence": "high",
-            "reason": "The README has a call with its output, and a sentence about spans that run past midnight.",
-            "evidence": [
-                {"file": "README.md", "quote": "$ python3 nightshift.py 22:30-06:15 05:00-07:00"},
-                {"file": "README.md", "quote": "A span that ends before it starts runs past midnight"},
-            ],
-        },
+VERDICT: Mapping[str, Any] = {
+    "met": True,
+    "confidence": "high",
+    "reason": "The README has a call with its output and says what happens at midnight; merge() joins the two ends of "
+    "the night.",
+    "evidence": [
+        {"file": "README.md", "quote": "A span that ends before it starts runs past midnight, and stays one span."},
+        {"file": "nightshift.py", "quote": "# The day is a circle: what ends at 24:00 goes on at 00:00."},
     ],
 }
+"""What the judge says of each criterion that it is asked about; the quotes are there once the mistake is mended."""
 
 REFLECTION: Mapping[str, Any] = {
     "change_approach": False,
     "new_strategy": None,
     "lessons": ["Times of the day lie on a circle: test every operation on them across midnight."],
 }
+
+_CRITERIA = re.compile(r"^## Criteria to judge$(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
+_CRITERION = re.compile(r"^- `([A-Za-z0-9][A-Za-z0-9_.-]*)`: ", re.MULTILINE)
 
 
 def plan(request: Request) -> Reply:
@@ -92,8 +94,15 @@ def diagnose(request: Request) -> Reply:
 
 
 def judge(request: Request) -> Reply:
-    """Reads the README, then gives the verdict with quotes from it."""
-    return _after_reading(request, "README.md", "I look at the README itself.", JUDGEMENT)
+    """Reads the README, then gives a verdict on each criterion that the prompt names."""
+    return _after_reading(request, "README.md", "I look at the files themselves.", judgement(request.prompt))
+
+
+def judgement(prompt: str) -> Mapping[str, Any]:
+    """The verdicts on the criteria of a judge's prompt: Overnight gives them ids of its own."""
+    asked = _CRITERIA.search(prompt)
+    ids = _CRITERION.findall(asked[1]) if asked else []
+    return {"verdicts": [{"criterion": criterion, **VERDICT} for criterion in ids]}
 
 
 def reflect(request: Request) -> Reply:

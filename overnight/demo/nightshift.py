@@ -171,7 +171,7 @@ Merges spans of the day and tells how long they are. Python 3 is all it needs.
 - A span that ends before it starts runs past midnight, and stays one span.
 - Anything that is not a span is named on standard error, and the exit code is 2.
 
-Tests: `python3 -m unittest discover -v`
+Tests: `python3 -m unittest -v test_nightshift`
 """
 
 MISTAKE = """\

@@ -44,6 +44,7 @@ def command(program: str, home: Home, port: int, ui_port: int) -> list[str]:
     """Command line of the server for a home; it listens on loopback only."""
     line = [program, "server", "start-dev", "--ip", LOOPBACK, "--port", str(port), "--ui-port", str(ui_port)]
     line += ["--db-filename", str(home.database), "--log-format", "json", "--log-level", "warn"]
+    line += ["--ui-disable-news-fetch"]
     for key, value in _DYNAMIC_CONFIG.items():
         line += ["--dynamic-config-value", f"{key}={value}"]
     for key, kind in SEARCH_ATTRIBUTES.items():

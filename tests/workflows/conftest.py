@@ -2,28 +2,40 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import sysconfig
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from uuid import uuid4
 
 import pytest_asyncio
-from temporalio.client import WorkflowHandle
+from temporalio.client import WorkflowHandle, WorkflowHistory
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
 from tests.workflows.fakes import World, spec
 from workflows.calls import turns_queue
-from workflows.contracts.state import SessionResult, SessionStart
+from workflows.contracts.state import SessionResult, SessionStart, Status
 from workflows.contracts.status import SessionStatus
 from workflows.gated import SEARCH_ATTRIBUTES
 from workflows.session import AutonomousSession
+
+T = TypeVar("T")
+Handle = WorkflowHandle[AutonomousSession, SessionResult]
+
+FLAGS = [
+    "frontend.WorkflowTimeSkippingEnabled=true",
+    "history.transferProcessorMaxPollRPS=1000",
+    "history.timerProcessorMaxPollRPS=1000",
+    "history.visibilityProcessorMaxPollRPS=1000",
+    'history.timerProcessorMaxTimeShift="10ms"',
+]
 
 
 def temporal_binary() -> str:
@@ -32,19 +44,12 @@ def temporal_binary() -> str:
 
 @pytest_asyncio.fixture(scope="session")
 async def env() -> AsyncIterator[WorkflowEnvironment]:
-    flags = [
-        "frontend.WorkflowTimeSkippingEnabled=true",
-        "history.transferProcessorMaxPollRPS=1000",
-        "history.timerProcessorMaxPollRPS=1000",
-        "history.visibilityProcessorMaxPollRPS=1000",
-        'history.timerProcessorMaxTimeShift="10ms"',
-    ]
     started = await WorkflowEnvironment.start_time_skipping_v2(
         data_converter=pydantic_data_converter,
         dev_server_existing_path=temporal_binary(),
         dev_server_log_level="error",
         search_attributes=SEARCH_ATTRIBUTES,
-        dev_server_extra_args=[arg for flag in flags for arg in ("--dynamic-config-value", flag)],
+        dev_server_extra_args=[arg for flag in FLAGS for arg in ("--dynamic-config-value", flag)],
     )
     yield started
     await started.shutdown()
@@ -58,7 +63,19 @@ class Bench:
     world: World
     queue: str
 
-    async def start(self, **changes: Any) -> WorkflowHandle[AutonomousSession, SessionResult]:
+    async def start(
+        self,
+        *,
+        real_time: bool = False,
+        start_signal: str | None = None,
+        signal_args: list[Any] | None = None,
+        **changes: Any,
+    ) -> Handle:
+        """A session; with ``real_time`` its timers are real, to look at it while it waits."""
+        with self.env.with_time_skipping_disabled() if real_time else nullcontext():
+            return await self._start(start_signal, signal_args or [], changes)
+
+    async def _start(self, start_signal: str | None, signal_args: list[Any], changes: dict[str, Any]) -> Handle:
         session_id = f"test-{uuid4().hex[:12]}"
         return await self.env.client.start_workflow(
             AutonomousSession.run,
@@ -66,7 +83,10 @@ class Bench:
             id=session_id,
             task_queue=self.queue,
             memo={"glance": {"goal": "write a poem"}},
-            execution_timeout=timedelta(days=30),
+            static_summary="write a poem",
+            static_details="# the goal\n\nwrite a poem",
+            start_signal=start_signal,
+            start_signal_args=signal_args,
         )
 
     async def run(self, **changes: Any) -> SessionResult:
@@ -83,39 +103,77 @@ async def new_bench(env: WorkflowEnvironment) -> AsyncIterator[NewBench]:
 
         async def make(world: World) -> Bench:
             queue = f"q-{uuid4().hex[:8]}"
-            await stack.enter_async_context(_workers(env, queue, world))
+            await stack.enter_async_context(workers(env, queue, world))
             return Bench(env, world, queue)
 
         yield make
 
 
 @asynccontextmanager
-async def _workers(env: WorkflowEnvironment, queue: str, world: World) -> AsyncIterator[None]:
-    workflows = Worker(
-        env.client,
-        task_queue=queue,
-        workflows=[AutonomousSession],
-        # A bug in workflow code fails the test instead of hanging it.
-        workflow_failure_exception_types=[Exception],
-    )
-    turns = Worker(
-        env.client,
-        task_queue=turns_queue(queue),
-        activities=world.activities(),
-        max_heartbeat_throttle_interval=timedelta(milliseconds=50),
-    )
-    async with workflows, turns:
+async def workers(
+    env: WorkflowEnvironment, queue: str, world: World, *, decide: bool = True, act: bool = True
+) -> AsyncIterator[None]:
+    async with AsyncExitStack() as stack:
+        if decide:
+            decides = Worker(
+                env.client,
+                task_queue=queue,
+                workflows=[AutonomousSession],
+                # A bug in workflow code fails the test instead of hanging it.
+                workflow_failure_exception_types=[Exception],
+            )
+            await stack.enter_async_context(decides)
+        if act:
+            acts = Worker(
+                env.client,
+                task_queue=turns_queue(queue),
+                activities=world.activities(),
+                max_heartbeat_throttle_interval=timedelta(milliseconds=50),
+            )
+            await stack.enter_async_context(acts)
         yield
 
 
-async def eventually(
-    handle: WorkflowHandle[AutonomousSession, SessionResult], holds: Callable[[SessionStatus], bool]
-) -> SessionStatus:
-    """The session's status as soon as ``holds`` is true of it; the test's own time limit is the deadline."""
-    import asyncio
-
+async def until(holds: Callable[[], Awaitable[T | None]]) -> T:
+    """The answer as soon as there is one; the test's own time limit is the deadline."""
     while True:
+        if answer := await holds():
+            return answer
+        await asyncio.sleep(0.03)
+
+
+async def eventually(handle: Handle, holds: Callable[[SessionStatus], bool]) -> SessionStatus:
+    """The session's status as soon as ``holds`` is true of it."""
+
+    async def asked() -> SessionStatus | None:
         status = await handle.query(AutonomousSession.status)
-        if holds(status):
-            return status
-        await asyncio.sleep(0.05)
+        return status if holds(status) else None
+
+    return await until(asked)
+
+
+async def reaches(handle: Handle, wanted: Status) -> SessionStatus:
+    return await eventually(handle, lambda s: s.status is wanted)
+
+
+async def said(handle: Handle) -> list[str]:
+    """The texts of the session's events."""
+    return [e.text for e in (await handle.query(AutonomousSession.events)).events]
+
+
+def activities_of(history: WorkflowHistory) -> list[str]:
+    """The activities that a history shows, in order."""
+    return [
+        e.activity_task_scheduled_event_attributes.activity_type.name
+        for e in history.events
+        if e.HasField("activity_task_scheduled_event_attributes")
+    ]
+
+
+def timers_of(history: WorkflowHistory) -> list[float]:
+    """Seconds of the timers that a history shows, in order."""
+    return [
+        e.timer_started_event_attributes.start_to_fire_timeout.ToTimedelta().total_seconds()
+        for e in history.events
+        if e.HasField("timer_started_event_attributes")
+    ]

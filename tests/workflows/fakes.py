@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
@@ -34,6 +34,8 @@ from workflows.contracts.requests import (
 from workflows.contracts.spec import Limits, Models, Project, SessionSpec
 from workflows.policy import criteria
 
+T = TypeVar("T")
+
 MODELS = Models(plan="m", execute="m", judge="m", diagnose="m", reflect="m")
 PRICE = 0.25
 """USD of every fake model call."""
@@ -58,6 +60,9 @@ def spec(session_id: str, **changes: Any) -> SessionSpec:
     return SessionSpec(**{**given, **changes})
 
 
+Hook = Callable[[Any], Awaitable[CallReport | None]]
+
+
 @dataclass
 class World:
     """What the fakes answer; tests change fields and hooks."""
@@ -66,15 +71,17 @@ class World:
     passes_at: int = 2
     """Iteration from which on the validation command passes."""
     judge_says: Callable[[int], bool] = lambda _iteration: True
+    quotes_exist: bool = True
     clean_passes: Callable[[int], bool] = lambda _iteration: True
+    prints: Callable[[int], str] = lambda iteration: f"{iteration} failed"
     changes: Callable[[int], bool] = lambda _iteration: True
     """Whether an execute changes the tree."""
-    before: dict[str, Callable[[Any], Awaitable[CallReport | None]]] = field(default_factory=dict)
+    before: dict[str, Hook] = field(default_factory=dict)
     """Per activity: something to do first, which may give the report itself."""
     requests: list[Any] = field(default_factory=list)
     strategy: str | None = "try the other way"
 
-    def seen(self, kind: type[Any]) -> list[Any]:
+    def seen(self, kind: type[T]) -> list[T]:
         return [r for r in self.requests if isinstance(r, kind)]
 
     async def _enter(self, name: str, request: Any) -> CallReport | None:
@@ -88,7 +95,7 @@ class World:
     @activity.defn(name="plan")
     async def plan(self, request: PlanRequest) -> PlanResult:
         if early := await self._enter("plan", request):
-            return PlanResult(**early.model_dump(), base=sha("base"))
+            return PlanResult(**_fields(early), base=sha("base"))
         answer = PlanAnswer(
             summary="do it",
             steps=[PlannedStep(id=f"s{n}", title=f"step {n}", instructions="work") for n in range(1, self.steps + 1)],
@@ -108,16 +115,25 @@ class World:
         early = await self._enter("execute", request)
         if isinstance(early, ExecuteResult):
             return early
+        if early and early.outcome not in WORKED:
+            return ExecuteResult(**_fields(early))
         changed = self.changes(request.site.iteration)
         result = ExecuteResult(
-            outcome=Outcome.COMPLETED, usage=used(), checkpoint=checkpoint(request, changed), summary="I did it", seconds=1
+            outcome=Outcome.COMPLETED,
+            usage=used(),
+            checkpoint=checkpoint(request, changed),
+            summary="I did it",
+            seconds=1,
         )
-        return result.model_copy(update=early.model_dump()) if early else result
+        if early is None:
+            return result
+        conversation = f"conv-{request.site.iteration}" if early.outcome is Outcome.INTERRUPTED else None
+        return result.model_copy(update={**_fields(early), "conversation": conversation})
 
     @activity.defn(name="validate")
     async def validate(self, request: ValidateRequest) -> ValidateResult:
         if early := await self._enter("validate", request):
-            return ValidateResult(**early.model_dump())
+            return ValidateResult(**_fields(early))
         iteration = request.site.iteration
         passed = iteration >= self.passes_at and (not request.clean or self.clean_passes(iteration))
         commit = request.site.commit or sha("base")
@@ -130,7 +146,7 @@ class World:
                     clean=request.clean,
                     exit_code=0 if passed else 1,
                     rate=float(passed),
-                    tail="ok" if passed else "1 failed",
+                    tail="ok" if passed else self.prints(iteration),
                 )
                 for c in request.checks
             ],
@@ -139,10 +155,10 @@ class World:
     @activity.defn(name="judge")
     async def judge(self, request: JudgeRequest) -> JudgeResult:
         if early := await self._enter("judge", request):
-            return JudgeResult(**early.model_dump())
+            return JudgeResult(**_fields(early))
         met = self.judge_says(request.site.iteration)
         commit = request.site.commit or ""
-        quotes = [Quote(file="poem.txt", quote="roses", found=True)]
+        quotes = [Quote(file="poem.txt", quote="roses", found=self.quotes_exist)]
         verdicts = [
             Verdict(criterion=c.id, commit=commit, met=met, confidence="high", reason="read it", quotes=quotes)
             for c in request.criteria
@@ -152,7 +168,7 @@ class World:
     @activity.defn(name="diagnose")
     async def diagnose(self, request: DiagnoseRequest) -> DiagnoseResult:
         if early := await self._enter("diagnose", request):
-            return DiagnoseResult(**early.model_dump())
+            return DiagnoseResult(**_fields(early))
         diagnosis = DiagnosisAnswer(
             root_cause=f"cause {request.site.iteration}", fix="mend it", category="logic", confidence="high"
         )
@@ -161,9 +177,19 @@ class World:
     @activity.defn(name="reflect")
     async def reflect(self, request: ReflectRequest) -> ReflectResult:
         if early := await self._enter("reflect", request):
-            return ReflectResult(**early.model_dump())
+            return ReflectResult(**_fields(early))
         reflection = ReflectionAnswer(change_approach=self.strategy is not None, new_strategy=self.strategy)
         return ReflectResult(outcome=Outcome.COMPLETED, reflection=reflection, usage=used())
+
+
+WORKED = {
+    Outcome.INTERRUPTED, Outcome.MAX_TURNS, Outcome.MAX_COST, Outcome.TIME_LIMIT, Outcome.STALLED, Outcome.NO_ANSWER,
+}  # fmt: skip
+"""Outcomes that leave a checkpoint."""
+
+
+def _fields(report: CallReport) -> dict[str, Any]:
+    return {name: getattr(report, name) for name in CallReport.model_fields}
 
 
 def used() -> Usage:
@@ -182,17 +208,43 @@ def checkpoint(request: ExecuteRequest, changed: bool) -> Checkpoint:
     )
 
 
-async def until_interrupted(request: Any) -> CallReport:
-    """An execute that works until somebody stops it, and then says what it has done so far."""
-    try:
-        while True:
-            activity.heartbeat(Beat())
-            await asyncio.sleep(0.05)
-    except asyncio.CancelledError:
-        return CallReport(outcome=Outcome.INTERRUPTED, detail="stopped", usage=used())
+class Working:
+    """A call that works until somebody stops it, and then says what it did so far; later ones end by themselves."""
+
+    def __init__(self, times: int = 1, *, answered: bool = True) -> None:
+        self.times = times
+        self.answered = answered
+        self.started = asyncio.Event()
+        self.enough = asyncio.Event()
+        """Set by a test to let the call end by itself."""
+
+    async def __call__(self, request: Any) -> CallReport | None:
+        if self.times <= 0:
+            return None
+        self.times -= 1
+        self.started.set()
+        try:
+            while not self.enough.is_set():
+                activity.heartbeat(Beat())
+                await asyncio.sleep(0.02)
+        except asyncio.CancelledError:
+            usage = used() if self.answered else Usage()
+            return CallReport(outcome=Outcome.INTERRUPTED, detail="stopped", usage=usage)
+        return None
+
+
+def in_turn(*steps: Outcome | CallReport | Exception | None) -> Hook:
+    """The first call reports the first of ``steps``, and so on; then everything is well."""
+    left = list(steps)
+
+    async def hook(_request: Any) -> CallReport | None:
+        step = left.pop(0) if left else None
+        if isinstance(step, Exception):
+            raise step
+        return CallReport(outcome=step, detail="so it went", usage=used()) if isinstance(step, Outcome) else step
+
+    return hook
 
 
 def unavailable(usage: Usage | None = None) -> ApplicationError:
-    return ApplicationError(
-        "529 overloaded", Beat(usage=usage or Usage()), type=MODEL_UNAVAILABLE, non_retryable=True
-    )
+    return ApplicationError("529 overloaded", Beat(usage=usage or Usage()), type=MODEL_UNAVAILABLE, non_retryable=True)

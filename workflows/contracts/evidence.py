@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from workflows.contracts.plan import MAX_CRITERIA
-from workflows.contracts.text import Contract, Digest, Key, Line, Seconds, Sentence, Sha, Tail
+from workflows.contracts.text import Contract, Digest, Key, MaxBytes, Seconds, Sha, Snippet, Tail
 
 
 class ArtifactRef(Contract):
@@ -37,8 +37,8 @@ class CommandEvidence(Contract):
 class Quote(Contract):
     """Cited evidence of a judge; ``found`` says whether Overnight saw these words in that file of the commit."""
 
-    file: Line
-    quote: Line
+    file: Snippet
+    quote: Snippet
     found: bool = False
 
 
@@ -49,7 +49,7 @@ class Verdict(Contract):
     commit: Sha
     met: bool = False
     confidence: Literal["low", "medium", "high"] = "low"
-    reason: Sentence = ""
+    reason: Annotated[str, MaxBytes(160, clipped=True)] = ""
     quotes: Annotated[list[Quote], Field(max_length=2)] = []
 
 

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from workflows.contracts.text import Command, Contract, Key, Line, Paragraph, Sentence
 
-MAX_STEPS = 10
+MAX_STEPS = 8
 MAX_PLANNED_CRITERIA = 4
 MAX_CRITERIA = 12
 """One validation command, six wishes, four of the planner and the standing one."""

@@ -18,6 +18,7 @@ from workflows.contracts.text import (
     Guidance,
     Key,
     Line,
+    MaxBytes,
     ModelName,
     Page,
     Paragraph,
@@ -25,6 +26,7 @@ from workflows.contracts.text import (
     Sentence,
     SessionId,
     Sha,
+    Snippet,
     Wish,
 )
 
@@ -61,8 +63,8 @@ class Try(Contract):
 
     iteration: Annotated[int, Field(ge=0)]
     root_cause: Line
-    fix: Sentence
-    result: Line = ""
+    fix: Annotated[str, MaxBytes(300, clipped=True)]
+    result: Snippet = ""
 
 
 class FailedCheck(Contract):

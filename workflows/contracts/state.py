@@ -17,9 +17,10 @@ from workflows.contracts.text import Contract, Key, Line, MaxBytes, Mutable, Par
 
 MAX_EVENTS = 50
 MAX_GUIDANCE = 4
-MAX_SEEN_IDS = 40
-MAX_TRIES = 6
-MAX_ERRORS = 6
+MAX_SEEN_IDS = 24
+MAX_TRAIL = 4
+MAX_TRIES = 5
+MAX_ERRORS = 5
 MAX_NOTES = 5
 
 
@@ -44,7 +45,7 @@ class Event(Contract):
     seq: Annotated[int, Field(ge=1)]
     time: datetime
     kind: Literal["phase", "checkpoint", "validation", "error", "message", "limit", "note", "end"]
-    text: Line
+    text: Annotated[str, MaxBytes(140, clipped=True)]
 
 
 class GuidanceItem(Mutable):
@@ -71,7 +72,7 @@ class Task(Contract):
     kind: Literal["step", "fix", "finish"]
     step: Key
     title: Line
-    instructions: Annotated[str, MaxBytes(1_600, clipped=True)]
+    instructions: Annotated[str, MaxBytes(1_300, clipped=True)]
 
 
 class CriterionState(Mutable):
@@ -91,8 +92,8 @@ class Trail(Contract):
     iteration: Annotated[int, Field(ge=0)]
     tree: Sha
     met: Annotated[int, Field(ge=0)]
-    failure: Line
-    """Failing criteria, how they ended, a hash of what they printed; equal texts mean the same failure."""
+    failure: Key | None = None
+    """Hash of what failed, how it ended and what it printed; absent when nothing did."""
 
 
 class PhaseTimes(Mutable):
@@ -128,12 +129,12 @@ class SessionState(Mutable):
     iteration: int = 0
     baselined: bool = False
     task: Task | None = None
-    """What the last execute did or, when it was interrupted, is to go on with."""
+    """What the last execute was about, without its instructions."""
     fix: Task | None = None
     conversation: Key | None = None
     strategy: Paragraph = ""
     tries: Annotated[list[Try], Field(max_length=MAX_TRIES)] = []
-    trail: Annotated[list[Trail], Field(max_length=6)] = []
+    trail: Annotated[list[Trail], Field(max_length=MAX_TRAIL)] = []
     idle: int = 0
     """Executes in a row that changed nothing."""
     reflected_at: int = 0

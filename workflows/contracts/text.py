@@ -75,6 +75,8 @@ class MaxBytes:
 
 Line = Annotated[str, MaxBytes(200, clipped=True)]
 """One line for a list or a summary; clipped at 200 bytes."""
+Snippet = Annotated[str, MaxBytes(120, clipped=True)]
+"""A part of a line; clipped at 120 bytes."""
 Sentence = Annotated[str, MaxBytes(400, clipped=True)]
 """A statement or a cause; clipped at 400 bytes."""
 Paragraph = Annotated[str, MaxBytes(800, clipped=True)]

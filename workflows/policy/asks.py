@@ -61,7 +61,7 @@ def validate(spec: SessionSpec, state: SessionState, *, clean: bool = False) -> 
     return ValidateRequest(
         site=_site(spec, state, head(state)),
         checks=criteria.checks(state.criteria),
-        setup_command=state.plan.setup_command if state.plan else None,
+        setup_command=criteria.setup_command(spec, state),
         clean=clean,
     )
 
@@ -82,7 +82,7 @@ def diagnose(spec: SessionSpec, state: SessionState, now: datetime) -> DiagnoseR
         site=_site(spec, state, head(state)),
         allowance=allowance(spec, state, "diagnose", now),
         goal=spec.goal,
-        failures=criteria.failures(state, spec.success_threshold),
+        failures=criteria.failures(spec, state),
         tries=state.tries,
         parent=state.checkpoint.parent if state.checkpoint else head(state),
     )

@@ -18,9 +18,10 @@ SETUP = "setup"
 
 def plan_from(answer: PlanAnswer, spec: SessionSpec | PlanRequest) -> Plan:
     """The plan of the session: the model's steps, and criteria of the person first, the model's after them."""
-    setup = spec.setup_command or _usable(answer.setup_command)
+    # What the person gave travels with the request: it is kept once.
+    setup = None if spec.setup_command else _usable(answer.setup_command)
     steps = [
-        Step(id=f"s{n}", title=one_line(step.title), instructions=step.instructions)
+        Step(id=f"s{n}", title=one_line(step.title, 120), instructions=step.instructions)
         for n, step in enumerate(answer.steps, 1)
     ]
     return Plan(
@@ -178,9 +179,14 @@ def confirm(state: SessionState, card: Scorecard, threshold: float) -> bool:
     return False
 
 
-def failures(state: SessionState, threshold: float) -> list[FailedCheck]:
+def setup_command(spec: SessionSpec, state: SessionState) -> str | None:
+    """What prepares a fresh clone: the person's command, else the planner's."""
+    return spec.setup_command or (state.plan.setup_command if state.plan else None)
+
+
+def failures(spec: SessionSpec, state: SessionState) -> list[FailedCheck]:
     """What is not met on the last validated commit, with its evidence. A judge who was not asked yet says nothing."""
-    card = state.card
+    card, threshold = state.card, spec.success_threshold
     if card is None:
         return []
     failed: list[FailedCheck] = []
@@ -202,8 +208,7 @@ def failures(state: SessionState, threshold: float) -> list[FailedCheck]:
                 )
             )
     if card.setup and card.setup.exit_code != 0:
-        command = state.plan.setup_command if state.plan else None
-        failed.append(_failed(SETUP, "the setup command succeeds", command, card.setup))
+        failed.append(_failed(SETUP, "the setup command succeeds", setup_command(spec, state), card.setup))
     return failed
 
 

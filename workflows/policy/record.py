@@ -21,7 +21,7 @@ def one_line(text: str, limit: int = 200) -> str:
 def event(state: SessionState, now: datetime, kind: EventKind, text: str) -> None:
     """Add an event; the oldest beyond the limit is forgotten (history still has it)."""
     state.event_seq += 1
-    added = Event(seq=state.event_seq, time=now, kind=kind, text=one_line(text))
+    added = Event(seq=state.event_seq, time=now.replace(microsecond=0), kind=kind, text=one_line(text, 140))
     state.events = [*state.events, added][-MAX_EVENTS:]
     state.updated_at = now
 

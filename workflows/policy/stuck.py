@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from workflows.contracts.answers import ReflectionAnswer
 from workflows.contracts.plan import StepStatus
-from workflows.contracts.state import SessionState, Trail
+from workflows.contracts.state import MAX_TRAIL, SessionState, Trail
 
 STUCK = "stuck"
 WINDOW = 3
@@ -20,7 +20,7 @@ def add_trail(state: SessionState, trail: Trail) -> None:
     """Remember what the iteration looked like; progress forgives earlier reflections."""
     if state.trail and trail.met > max(t.met for t in state.trail):
         state.stuck_reflections = 0
-    state.trail = [*state.trail, trail][-6:]
+    state.trail = [*state.trail, trail][-MAX_TRAIL:]
 
 
 def is_stuck(state: SessionState) -> bool:
@@ -36,7 +36,7 @@ def is_stuck(state: SessionState) -> bool:
     back_and_forth = last[0].tree == last[2].tree
     # While steps of the plan are open, that something still fails is what one expects.
     steps_open = state.plan is not None and any(s.status is StepStatus.PENDING for s in state.plan.steps)
-    same_failure = not steps_open and bool(last[0].failure) and len({t.failure for t in last}) == 1
+    same_failure = not steps_open and last[0].failure is not None and len({t.failure for t in last}) == 1
     return same_tree or back_and_forth or same_failure
 
 

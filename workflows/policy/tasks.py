@@ -52,9 +52,9 @@ def fix_task(diagnosis: DiagnosisAnswer, number: int) -> Task:
     )
 
 
-def diagnosis_due(state: SessionState, threshold: float) -> bool:
+def diagnosis_due(spec: SessionSpec, state: SessionState) -> bool:
     """Whether what is not met calls for a diagnosis, and not just for the steps that are still to be done."""
-    failed = criteria.failures(state, threshold)
+    failed = criteria.failures(spec, state)
     if not failed:
         return False
     regressed = {s.id for s in state.scores if s.was_met and not s.met}
@@ -110,7 +110,7 @@ def remember_try(state: SessionState, diagnosis: DiagnosisAnswer) -> None:
     tried = Try(
         iteration=state.iteration,
         root_cause=one_line(diagnosis.root_cause),
-        fix=one_line(diagnosis.fix, 400),
+        fix=one_line(diagnosis.fix, 300),
         result="",
     )
     state.tries = [*state.tries, tried][-MAX_TRIES:]
@@ -125,34 +125,34 @@ def judge_tries(state: SessionState) -> None:
     state.tries = [*state.tries[:-1], state.tries[-1].model_copy(update={"result": one_line(result)})]
 
 
-def trail(state: SessionState, threshold: float) -> Trail | None:
+def trail(spec: SessionSpec, state: SessionState) -> Trail | None:
     """What this iteration looked like, for judging whether the session is stuck."""
     if state.checkpoint is None:
         return None
-    failing = sorted(_fingerprint(failed) for failed in criteria.failures(state, threshold))
-    if failing:
-        failing.append(f"rate {sum(s.rate for s in state.scores):.3f}")
+    failed = criteria.failures(spec, state)
+    rate = sum(s.rate for s in state.scores)
+    seen = f"{rate:.3f} " + " ".join(sorted(_fingerprint(check) for check in failed))
     return Trail(
         iteration=state.iteration,
         tree=state.checkpoint.tree,
         met=sum(s.met for s in state.scores),
-        failure=one_line(" ".join(failing)),
+        failure=hashlib.sha256(seen.encode()).hexdigest()[:16] if failed else None,
     )
 
 
 def _fingerprint(failed: FailedCheck) -> str:
-    """The same for the same failure: times and addresses in what was printed do not count."""
+    """The same for the same failure: times and addresses in what was printed do not count, nor a judge's wording."""
     if failed.command is None:
         return failed.criterion
     end = "timeout" if failed.timed_out else failed.exit_code
     printed = re.sub(r"0x[0-9a-fA-F]+|[0-9]+\.[0-9]+", "#", failed.evidence)
-    return f"{failed.criterion}:{end}:{hashlib.sha256(printed.encode()).hexdigest()[:8]}"
+    return f"{failed.criterion}:{end}:{printed}"
 
 
-def settle(state: SessionState, now: datetime, threshold: float) -> None:
+def settle(spec: SessionSpec, state: SessionState, now: datetime) -> None:
     """All evidence on this iteration is in: what came of the last try, and where the session stands."""
     judge_tries(state)
-    if seen := trail(state, threshold):
+    if seen := trail(spec, state):
         stuck.add_trail(state, seen)
     met = sum(s.met for s in state.scores)
     event(state, now, "validation", f"#{state.iteration}: {met} of {len(state.criteria)} criteria met")
@@ -165,7 +165,7 @@ def brief(spec: SessionSpec, state: SessionState, task: Task) -> Brief:
     return Brief(
         goal=spec.goal,
         task=f"{task.title}\n\n{task.instructions}",
-        unmet=criteria.failures(state, spec.success_threshold),
+        unmet=criteria.failures(spec, state),
         steps=steps,
         strategy=state.strategy,
         dead_ends=[t for t in state.tries if t.result.startswith("did not help")],

@@ -1,0 +1,81 @@
+"""Commands that talk to sessions: from the command line to a connection, and out again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import TYPE_CHECKING, Any
+
+from overnight.cli import output
+from overnight.cli.codes import Code
+from overnight.cli.settings import load
+from overnight.cli.trouble import CliError
+
+if TYPE_CHECKING:
+    from overnight.base.settings import Settings
+    from overnight.connection import Connection
+    from workflows.contracts.state import Status
+    from workflows.contracts.status import SessionStatus
+
+START_SECONDS = 60.0
+"""How long a cold start may take on a busy machine."""
+
+
+def on_sessions(work: Callable[[Connection], Awaitable[int]], *, json: bool = False) -> int:
+    """Run ``work`` on a connection. A worker that is down is no obstacle: Temporal itself knows a lot."""
+    settings = load()
+
+    async def connected() -> int:
+        return await work(await connect(settings, json=json, need_worker=False))
+
+    return run(connected())
+
+
+async def connect(settings: Settings, *, json: bool, need_worker: bool) -> Connection:
+    """A connection, with progress and notices on stderr where a person reads along."""
+    from overnight.connection import open_connection
+
+    def progress(stage: str) -> None:
+        if not json:
+            output.note(f"{stage} ...")
+
+    connection = await open_connection(
+        settings, wait_seconds=START_SECONDS, on_progress=progress, need_worker=need_worker
+    )
+    if connection.notice and not json:
+        output.note(f"note: {connection.notice}")
+    return connection
+
+
+def run(work: Coroutine[Any, Any, int]) -> int:
+    """``asyncio.run``, except that Ctrl-C does not wait for threads: the process is about to end."""
+    runner = asyncio.Runner()
+    try:
+        code = runner.run(work)
+    except Exception:
+        runner.close()
+        raise
+    runner.close()
+    return code
+
+
+def code_of(status: Status) -> Code:
+    """The exit code of a session that is over or paused."""
+    from workflows.contracts.state import Status
+
+    return {Status.COMPLETED: Code.OK, Status.PAUSED: Code.PAUSED}.get(status, Code.SESSION_FAILED)
+
+
+async def newest(connection: Connection) -> str:
+    """Id of the newest session. Raises ``CliError`` when there is none."""
+    found = await connection.sessions.list(limit=1)
+    if not found:
+        raise CliError('there are no sessions yet; start one: overnight run "goal"', Code.UNKNOWN)
+    return found[0].session_id
+
+
+def headline(status: SessionStatus) -> str:
+    """Where a session stands, in one line."""
+    limit = f" of {status.max_iterations}" if status.max_iterations else ""
+    parts = [status.status.value, status.phase, f"iteration {status.iteration}{limit}", f"{status.progress} %"]
+    return " · ".join(parts)
