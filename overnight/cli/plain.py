@@ -1,0 +1,113 @@
+"""Views without a terminal: readable lines that stay, or one JSON object per line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from overnight.cli import output
+from overnight.cli.criteria import Row
+from overnight.cli.session import headline
+
+if TYPE_CHECKING:
+    from workflows.contracts.state import Event
+    from workflows.contracts.status import SessionStatus
+
+TAIL_LINES = 6
+"""Lines of a failed command's output that are shown."""
+
+
+class Lines:
+    """A line per event and per move of the session."""
+
+    def __init__(self) -> None:
+        self._told = ""
+        self._trouble = ""
+        self._failed: set[tuple[int, str]] = set()
+
+    def show(self, status: SessionStatus, events: Sequence[Event], criteria: Sequence[Row]) -> None:
+        """New events, then where the session stands if that is new."""
+        self._trouble = ""
+        for event in events:
+            output.say(event_line(event))
+        if any(event.kind == "validation" for event in events):
+            for line in self._failures(status):
+                output.say(line)
+        told = standing(status)
+        if told != self._told:
+            self._told = told
+            output.say(f"{clock(datetime.now(UTC))}  {told}")
+
+    def trouble(self, text: str) -> None:
+        """Said once per outage."""
+        if not self._trouble:
+            self._trouble = text
+            output.say(f"{clock(datetime.now(UTC))}  {text} (still trying)")
+
+    def close(self) -> None:
+        """Nothing to put away."""
+
+    def _failures(self, status: SessionStatus) -> Iterator[str]:
+        for line in failures(status):
+            key = (status.iteration, line)
+            if key not in self._failed:
+                self._failed.add(key)
+                yield line
+
+
+class JsonLines:
+    """``{"type": "event" | "status" | "trouble", ...}``, one object per line."""
+
+    def __init__(self) -> None:
+        self._told: tuple[object, ...] | None = None
+
+    def show(self, status: SessionStatus, events: Sequence[Event], criteria: Sequence[Row]) -> None:
+        """Each event, and the status whenever it moved."""
+        for event in events:
+            output.as_json({"type": "event", "event": event.model_dump(mode="json")})
+        told = (standing(status), status.progress, status.cost_usd)
+        if told != self._told:
+            self._told = told
+            output.as_json({"type": "status", "status": status.model_dump(mode="json")})
+
+    def trouble(self, text: str) -> None:
+        """Each time, so that a program sees for how long."""
+        output.as_json({"type": "trouble", "text": text})
+
+    def close(self) -> None:
+        """Nothing to put away."""
+
+
+def event_line(event: Event) -> str:
+    """An event for people, in their own time zone."""
+    return f"{clock(event.time)}  {event.kind:<10}  {event.text}"
+
+
+def standing(status: SessionStatus) -> str:
+    """Where the session stands, and what it waits for."""
+    parts = [headline(status)]
+    if status.worker == "offline":
+        parts.insert(0, "worker offline (this is the session's last word)")
+    if status.waiting_until is not None:
+        parts.append(f"waits until {clock(status.waiting_until)}")
+    if status.reason:
+        parts.append(status.reason)
+    return " · ".join(parts)
+
+
+def failures(status: SessionStatus) -> Iterator[str]:
+    """The commands that failed on the last validated commit, with the end of what they printed."""
+    for result in status.test_results:
+        if result.passed:
+            continue
+        how = "timed out" if result.timed_out else f"exit code {result.exit_code}"
+        yield f"          failed      {result.criterion}: {result.command} ({how})"
+        said = [line for line in result.tail.splitlines() if line.strip()]
+        yield from (f"                      | {line[:120]}" for line in said[-TAIL_LINES:])
+
+
+def clock(moment: datetime) -> str:
+    """Time of day here; with the date when it is not today's."""
+    local = moment.astimezone()
+    return f"{local:%H:%M:%S}" if local.date() == datetime.now(UTC).astimezone().date() else f"{local:%Y-%m-%d %H:%M}"

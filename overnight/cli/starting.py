@@ -1,0 +1,200 @@
+"""``run`` and ``watch``: start a session, follow it, leave it when asked to."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from overnight.base.credentials import HOW_TO_GET_ONE, Credential, find_credential
+from overnight.cli import output
+from overnight.cli.codes import Code
+from overnight.cli.following import View, follow
+from overnight.cli.outcome import tell_end
+from overnight.cli.plain import JsonLines, Lines
+from overnight.cli.session import code_of, connect, newest, run
+from overnight.cli.settings import load
+from overnight.cli.trouble import CliError
+from overnight.errors import InvalidRequestError
+from overnight.request import NewSession
+
+if TYPE_CHECKING:
+    from overnight.base.settings import Settings
+    from overnight.client import Sessions
+    from overnight.connection import Connection
+
+_OPTIONS = {
+    "validation_command": "--validate",
+    "setup_command": "--setup",
+    "success_criteria": "--criterion",
+    "success_threshold": "--threshold",
+    "max_iterations": "--max-iterations",
+    "max_time_minutes": "--max-minutes",
+    "max_cost_usd": "--max-cost",
+    "session_id": "--id",
+    "on_limit": "--on-limit",
+}
+"""What the request's fields are called on the command line."""
+
+
+class Followed:
+    """The session that is on the screen; what Ctrl-C leaves behind."""
+
+    session_id: str | None = None
+    starting = False
+
+
+def run_session(
+    goal: str, *, project: str | None, detach: bool, wait: bool, json: bool, **choices: Any
+) -> int:
+    """``overnight run``: everything that can be found wrong without starting anything is found first."""
+    if detach and wait:
+        raise CliError("--detach and --wait contradict each other")
+    if goal == "-":
+        goal = sys.stdin.read()
+    request = _request(goal=goal, project=located(project), **choices)
+    settings = load()
+    credential = ready(settings, json=json)
+    here = Followed()
+
+    async def started() -> int:
+        connection = await connect(settings, json=json, need_worker=True)
+        sessions = connection.sessions
+        if not json:
+            output.note(await _project_line(sessions, request))
+        here.starting = True
+        status = await sessions.start(request, credential=credential)
+        here.session_id = status.session_id
+        if detach:
+            _tell_started(status.session_id, status.monitor_url, json=json)
+            if json:
+                output.as_json(status)
+            return Code.OK
+        if json:
+            output.as_json({"type": "started", "status": status.model_dump(mode="json")})
+        else:
+            _tell_started(status.session_id, status.monitor_url, json=json)
+        return await _followed(sessions, status.session_id, wait=wait, json=json)
+
+    return _until_left(started, here, json=json)
+
+
+def watch_session(session_id: str | None, *, wait: bool, json: bool) -> int:
+    """``overnight watch``."""
+    settings = load()
+    here = Followed()
+
+    async def watched() -> int:
+        connection: Connection = await connect(settings, json=json, need_worker=False)
+        here.session_id = session_id or await newest(connection)
+        return await _followed(connection.sessions, here.session_id, wait=wait, json=json)
+
+    return _until_left(watched, here, json=json)
+
+
+def ready(settings: Settings, *, json: bool) -> Credential | None:
+    """The credential of this caller. Raises ``CliError`` when sessions could not run, before anything starts."""
+    if (claude := settings.claude_path) is not None and not (claude.is_file() and os.access(claude, os.X_OK)):
+        raise CliError(
+            f"OVERNIGHT_CLAUDE_PATH names {claude}, which is no program; correct or unset it", Code.NOT_READY
+        )
+    credential = find_credential()
+    if credential is None and not _worker_has_one(settings):
+        raise CliError(HOW_TO_GET_ONE, Code.NOT_READY)
+    if credential is None and not json:
+        output.note("note: you hold no credential here; the running worker uses its own")
+    return credential
+
+
+def _worker_has_one(settings: Settings) -> bool:
+    from overnight.base.temporal import is_external
+    from overnight.stack import find
+
+    if is_external():
+        return True  # workers elsewhere hold their own; starting asks one
+    stack = find(settings)
+    return stack is not None and stack.up and stack.credential is not None
+
+
+def located(project: str | None) -> str | None:
+    """The project as a worker in another folder understands it: paths absolute, URLs as they are."""
+    if not project or not project.strip():
+        return project
+    path = Path(project.strip()).expanduser()
+    looks_like_url = ":" in project.split("/", 1)[0]
+    return project if looks_like_url and not path.exists() else os.path.abspath(path)
+
+
+def view(*, json: bool, hint: str = "Ctrl-C detaches; the session goes on") -> View:
+    """The view that fits whoever reads."""
+    if json:
+        return JsonLines()
+    if not output.on_terminal():
+        return Lines()
+    from overnight.cli.live import LiveView
+
+    return LiveView(hint)
+
+
+def _request(**given: Any) -> NewSession:
+    try:
+        return NewSession.parse(**given)
+    except InvalidRequestError as error:
+        parts = str(error).split("; ")
+        named = [f"{_OPTIONS[field]}: {rest}" if (field := part.partition(": ")[0]) in _OPTIONS else part
+                 for part in parts for rest in [part.partition(": ")[2]]]
+        raise CliError("; ".join(named)) from None
+
+
+async def _project_line(sessions: Sessions, request: NewSession) -> str:
+    if request.project is None:
+        return "project: a new project (no --project given)"
+    if not Path(request.project).exists():
+        return f"project: {request.project}"
+    seen = await sessions.inspect(request.project, request.ref)
+    if seen.project is None or seen.project.commit is None:
+        raise InvalidRequestError(f"project: {seen.problem}")
+    at = f"{seen.branch} " if seen.branch else ""
+    line = f"project: {seen.project.location} at {at}{seen.project.commit[:10]} {seen.subject}".rstrip()
+    if seen.dirty_files:
+        files = "file has" if seen.dirty_files == 1 else "files have"
+        line += f"\nnote: {seen.dirty_files} {files} uncommitted changes, which are not part of the session"
+    return line
+
+
+def _tell_started(session_id: str, page: str, *, json: bool) -> None:
+    if json:
+        return
+    output.say(f"session {session_id} started")
+    if page:
+        output.say(f"  page   {page}")
+    output.say(f"  watch  overnight watch {session_id}")
+
+
+async def _followed(sessions: Sessions, session_id: str, *, wait: bool, json: bool) -> int:
+    status = await follow(sessions, session_id, view(json=json), until_paused=wait)
+    code = code_of(status.status)
+    tell_end(status, code, json=json)
+    return code
+
+
+def _until_left(work: Any, here: Followed, *, json: bool) -> int:
+    try:
+        return run(work())
+    except KeyboardInterrupt:
+        _tell_detached(here, json=json)
+        return Code.DETACHED
+
+
+def _tell_detached(here: Followed, *, json: bool) -> None:
+    if here.session_id is not None:
+        text = f"detached; the session goes on. Come back with: overnight watch {here.session_id}"
+    elif here.starting:
+        text = "interrupted while the session was starting; see whether it did: overnight list"
+    else:
+        text = "interrupted; no session was started"
+    if json:
+        output.as_json({"type": "detached", "session_id": here.session_id, "text": text, "code": int(Code.DETACHED)})
+    else:
+        output.note(f"\n{text}")

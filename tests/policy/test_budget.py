@@ -1,0 +1,97 @@
+"""Budgets: never negative, never more than is left; time that does not count; progress."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.policy.making import CRITERIA, NOW, SPEC, THRESHOLD, cards, later, money, reports, state
+from workflows.contracts.evidence import Scorecard
+from workflows.contracts.messages import RaiseLimits
+from workflows.contracts.outcome import CallReport, Outcome, Usage
+from workflows.contracts.plan import Plan, Step, StepStatus
+from workflows.contracts.spec import Limits, Role
+from workflows.contracts.state import PhaseTimes, Status
+from workflows.policy import criteria, inbox, limits, record
+from workflows.policy.progress import estimated_completion, progress
+
+ROLES: list[Role] = ["plan", "execute", "judge", "diagnose", "reflect"]
+
+
+@given(st.lists(reports, max_size=8), st.floats(0.01, 1_000), st.sampled_from(ROLES), st.floats(0, 600))
+def test_no_call_gets_more_than_is_left(calls: list[CallReport], budget: float, role: Role, minutes: float) -> None:
+    session = state(limits=Limits(max_cost_usd=budget), clock_since=NOW)
+    for call in calls:
+        record.charge(session, "execute", call)
+    now = later(minutes)
+    given = limits.allowance(SPEC, session, role, now)
+    spent = sum(c.usage.cost_usd for c in calls)
+    assert abs(session.usage.cost_usd - spent) < 1e-6
+    assert 0 <= given.cost_usd <= max(0.0, budget - session.usage.cost_usd)
+    assert 0 <= given.seconds <= max(0.0, 60 * session.limits.max_time_minutes - 60 * minutes) + 1e-6
+    if limits.spent(session, now, starting_iteration=False) is None:
+        assert given.cost_usd > 0
+        assert given.seconds > 0
+
+
+@given(money, money)
+def test_usage_adds_up(a: float, b: float) -> None:
+    both = Usage(calls=1, responses=2, cost_usd=a) + Usage(calls=3, estimated_usd=b, cost_usd=b)
+    assert (both.calls, both.responses, both.cost_usd, both.estimated_usd) == (4, 2, a + b, b)
+
+
+def test_each_limit_says_which_it_is() -> None:
+    tight = Limits(max_cost_usd=1, max_time_minutes=10, max_iterations=3)
+    fine = state(limits=tight, iteration=3)
+    assert limits.spent(fine, NOW, starting_iteration=False) is None
+    assert limits.spent(fine, NOW, starting_iteration=True) == "limit: iterations: 3 of 3 are done"
+    dear = state(limits=tight, usage=Usage(cost_usd=1))
+    assert limits.spent(dear, NOW, starting_iteration=False) == "limit: cost: $1.00 of $1.00 spent"
+    slow = state(limits=tight, active_seconds=600)
+    assert limits.spent(slow, NOW, starting_iteration=False) == "limit: time: 10 active minutes are over"
+    nearly = state(limits=tight, exhausted=True)
+    assert limits.spent(nearly, NOW, starting_iteration=False) is not None
+    inbox.raise_limits(nearly, NOW, RaiseLimits(max_cost_usd=2))
+    assert limits.spent(nearly, NOW, starting_iteration=False) is None
+
+
+@given(st.lists(st.tuples(st.booleans(), st.floats(0, 600)), max_size=12))
+def test_only_time_between_start_and_stop_counts(spans: list[tuple[bool, float]]) -> None:
+    session, minutes, counted = state(), 0.0, 0.0
+    for active, length in spans:
+        (record.start_clock if active else record.stop_clock)(session, later(minutes))
+        minutes += length
+        counted += length * 60 if active else 0
+    assert abs(record.active_seconds(session, later(minutes)) - counted) < 1e-3 * (1 + len(spans))
+
+
+@given(cards, st.integers(0, 4), st.sampled_from(list(Status)))
+def test_progress_is_a_percentage_and_100_only_when_completed(card: Scorecard, done: int, status: Status) -> None:
+    steps = [
+        Step(id=f"s{n}", title="t", instructions="i", status=StepStatus.DONE if n < done else StepStatus.PENDING)
+        for n in range(4)
+    ]
+    session = state(plan=Plan(summary="", steps=steps), status=status)
+    criteria.score(session, card, THRESHOLD)
+    percent, basis = progress(session)
+    assert 0 <= percent <= 100
+    assert (percent == 100) is (status is Status.COMPLETED)
+    assert status is Status.COMPLETED or f"of {len(CRITERIA)} criteria met" in basis
+
+
+def test_progress_before_there_is_a_plan() -> None:
+    assert progress(state(plan=None, criteria=[])) == (0, "0 of 0 criteria met, 0 of 0 steps done")
+
+
+def test_an_end_is_estimated_only_from_what_was_measured() -> None:
+    session = state()
+    assert estimated_completion(session, NOW) is None
+    record.charge(session, "execute", CallReport(outcome=Outcome.COMPLETED, seconds=50))
+    record.charge(session, "validate", CallReport(outcome=Outcome.COMPLETED, seconds=10))
+    record.charge(session, "execute", CallReport(outcome=Outcome.CRASHED, seconds=9_999))
+    assert session.times["execute"] == PhaseTimes(count=1, seconds=50)
+    assert estimated_completion(session, NOW) == later(1)
+    session.wait_until = later(30)
+    assert estimated_completion(session, NOW) == later(31)
+    session.status = Status.COMPLETED
+    assert estimated_completion(session, NOW) is None
