@@ -88,9 +88,9 @@ def _isolation(isolation: Isolation, settings: Settings) -> Finding:
     if isolation.bwrap is not None:
         return Finding(name="isolation", state="green", detail=f"bubblewrap; not given: {'; '.join(isolation.lacks)}")
     fix = (
-        "install bubblewrap (`apt install bubblewrap` or `pip install 'overnight[embedded]'`) and allow user "
-        "namespaces (on Ubuntu: sysctl kernel.apparmor_restrict_unprivileged_userns=0); or accept the risk on this machine with "
-        "OVERNIGHT_ALLOW_UNSANDBOXED=1"
+        "install bubblewrap (`apt install bubblewrap`, or `pip install 'overnight[embedded]'`) and allow user"
+        " namespaces (on Ubuntu: `sysctl kernel.apparmor_restrict_unprivileged_userns=0`); or accept the risk on"
+        " this machine with OVERNIGHT_ALLOW_UNSANDBOXED=1"
     )
     state = "yellow" if settings.allow_unsandboxed else "red"
     return Finding(name="isolation", state=state, detail=f"none: {isolation.problem}", fix=fix)

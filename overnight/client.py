@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, TypeVar
 from uuid import uuid4
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from temporalio.client import (
     ActivityFailureError,
     Client,
@@ -38,8 +38,8 @@ from overnight.errors import (
     UnknownSessionError,
     UnreachableError,
 )
-from overnight.offline import from_description, from_listing, listed_query
-from overnight.request import NewSession
+from overnight.offline import WORKFLOW_TYPE, from_description, from_listing, listed_query
+from overnight.request import NewSession, in_words
 from workflows.contracts.messages import Cancel, Message, Pause, RaiseLimits, Resume, Steer, SteerWhen, When
 from workflows.contracts.reads import (
     BranchAnswer,
@@ -54,6 +54,7 @@ from workflows.contracts.requests import Site
 from workflows.contracts.spec import SessionSpec
 from workflows.contracts.state import SessionStart, SessionState, Status
 from workflows.contracts.status import Events, SessionStatus
+from workflows.contracts.text import printable
 from workflows.gated import COST, GLANCE, ITERATION, PHASE, PROJECT, STATUS
 from workflows.policy import view
 from workflows.policy.record import one_line
@@ -62,6 +63,9 @@ from workflows.session import AutonomousSession
 CALL_SECONDS = 2.0
 QUERY_SECONDS = 1.5
 POLL_SECONDS = 0.5
+
+FOR_A_PERSON = frozenset({Status.PAUSED, Status.WAITING_APPROVAL})
+"""Statuses in which nothing goes on until a person acts."""
 
 A = TypeVar("A", bound=BaseModel)
 
@@ -139,7 +143,7 @@ class Sessions:
             known = await self.status(str(request.session_id))
         except UnknownSessionError:
             return None
-        if not request.goal.startswith(known.goal.rstrip("…")[:200]):
+        if not printable(request.goal).startswith(known.goal.rstrip("…")[:200]):
             raise InvalidRequestError(
                 f"session_id: {known.session_id} is taken by a session with another goal ({known.goal[:80]!r});"
                 " choose another id or leave it out"
@@ -225,8 +229,8 @@ class Sessions:
         """
         deadline = time.monotonic() + timeout_seconds
         while True:
-            known = [await self.status(one) for one in session_ids]
-            if any(s.status.is_final or (until == "attention" and s.status is Status.PAUSED) for s in known):
+            known = await asyncio.gather(*(self.status(one) for one in session_ids))
+            if any(s.status.is_final or (until == "attention" and s.status in FOR_A_PERSON) for s in known):
                 return known, False
             left = deadline - time.monotonic()
             if left <= 0:
@@ -282,8 +286,8 @@ class Sessions:
         """Give guidance to the next execute, or to the one that runs."""
         try:
             message = Steer(id=_new_id(), guidance=guidance, when=when)
-        except ValueError as error:
-            raise InvalidRequestError(f"guidance: {error}") from None
+        except ValidationError as error:
+            raise InvalidRequestError(in_words(error)) from None
         sent = await self._send(session_id, "steer", message)
         return sent.model_copy(update={"guidance_id": message.id})
 
@@ -318,7 +322,9 @@ class Sessions:
 
     async def _describe(self, session_id: str) -> WorkflowExecutionDescription:
         try:
-            return await self._handle(session_id).describe(rpc_timeout=timedelta(seconds=CALL_SECONDS))
+            described = await self._handle(session_id).describe(rpc_timeout=timedelta(seconds=CALL_SECONDS))
+            if described.workflow_type == WORKFLOW_TYPE:
+                return described
         except RPCError as error:
             if error.status not in {RPCStatusCode.NOT_FOUND, RPCStatusCode.INVALID_ARGUMENT}:
                 raise _unreachable(error) from None
@@ -404,7 +410,7 @@ def _details(spec: SessionSpec) -> str:
         spec.goal[:4_000],
         "",
         f"- validation: `{spec.validation_command or 'chosen by the plan'}`",
-        f"- limits: {limits.max_iterations} iterations, {limits.max_time_minutes:g} minutes, ${limits.max_cost_usd:.2f}",
+        f"- limits: {limits.max_iterations} iterations, {limits.max_time_minutes:g} minutes, ${limits.max_cost_usd:g}",
         f"- branch: `{view.branch(spec.session_id)}`",
     ]
     return "\n".join(lines)

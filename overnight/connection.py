@@ -74,6 +74,7 @@ def _on(stack: Stack, client: Client, settings: Settings) -> Connection:
     notice = ""
     if stack.version != VERSION:
         notice = (
-            f"the running stack is version {stack.version}, this is {VERSION}; to renew it: overnight down && overnight up"
+            f"the running stack is version {stack.version}, this is {VERSION};"
+            " to renew it: overnight down && overnight up"
         )
     return Connection(Sessions(client, settings, ui_url=stack.ui_url), stack, notice)

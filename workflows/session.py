@@ -207,6 +207,7 @@ class AutonomousSession(Gated):
     @workflow.signal(dynamic=True, description="what nobody knows is put on record")
     def on_unknown(self, name: str, payloads: Sequence[RawValue]) -> None:
         inbox.lost(self.state, workflow.now(), name, "no such signal", inbox.shown(several(payloads)))
+        self.show_details()
 
     @workflow.update(description='{"max_cost_usd": ..., "max_iterations": ..., "max_time_minutes": ...}')
     def raise_limits(self, message: RaiseLimits) -> SessionStatus:

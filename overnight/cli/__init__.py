@@ -21,9 +21,11 @@ Nothing heavy is imported before a command needs it.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
 
+from overnight.base.finish import finish
 from overnight.cli.codes import Code
 
 
@@ -33,9 +35,11 @@ def main() -> None:
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
             reconfigure(errors="replace")  # a terminal without Unicode must not end a command
-    code = run(sys.argv[1:])
-    from overnight.base.finish import finish
-
+    try:
+        code = run(sys.argv[1:])
+    except KeyboardInterrupt:  # a second Ctrl-C, while the first one was being answered
+        code = Code.DETACHED
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     finish(code)
 
 

@@ -66,14 +66,14 @@ def run(
         list[str] | None, typer.Option(metavar="TEXT", help="Criterion in words, for a judge; may be repeated.")
     ] = None,
     threshold: Annotated[
-        float | None, typer.Option(help="Share of checks that must pass, above 0 up to 1. [default: 0.95]")
+        float | None, typer.Option(help="Share of checks that must pass, above 0 up to 1. (default: 0.95)")
     ] = None,
-    max_iterations: Annotated[int | None, typer.Option(help="Most iterations. [default: 50]")] = None,
-    max_minutes: Annotated[float | None, typer.Option(help="Most minutes of active time. [default: 60]")] = None,
-    max_cost: Annotated[float | None, typer.Option(metavar="USD", help="Most US dollars. [default: 20]")] = None,
+    max_iterations: Annotated[int | None, typer.Option(help="Most iterations. (default: 50)")] = None,
+    max_minutes: Annotated[float | None, typer.Option(help="Most minutes of active time. (default: 60)")] = None,
+    max_cost: Annotated[float | None, typer.Option(metavar="USD", help="Most US dollars. (default: 20)")] = None,
     model: Annotated[str | None, typer.Option(help="Claude model for every role.")] = None,
     on_limit: Annotated[
-        Literal["pause", "fail"] | None, typer.Option(help="What to do at a limit. [default: pause]")
+        Literal["pause", "fail"] | None, typer.Option(help="What to do at a limit. (default: pause)")
     ] = None,
     session_id: Annotated[
         str | None, typer.Option("--id", help="Id of the session; the same id again is the same session.")
@@ -268,10 +268,10 @@ def doctor(
 @app.command(rich_help_panel=STACK)
 def demo(
     home: Annotated[
-        Path | None, typer.Option(metavar="PATH", help="Its own home. [default: demo in OVERNIGHT_HOME]")
+        Path | None, typer.Option(metavar="PATH", help="Its own home. (default: demo in OVERNIGHT_HOME)")
     ] = None,
     keep: Annotated[
-        bool | None, typer.Option("--keep/--stop", help="Leave its stack running. [default: on a terminal only]")
+        bool | None, typer.Option("--keep/--stop", help="Leave its stack running. (default: on a terminal only)")
     ] = None,
     json: Json = False,
 ) -> int:

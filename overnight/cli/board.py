@@ -79,7 +79,7 @@ def _spent(status: SessionStatus) -> str:
     parts = [f"${status.cost_usd:.2f}{of}"]
     if status.max_time_minutes:
         parts.append(f"{status.elapsed_minutes:.1f} of {status.max_time_minutes:g} active minutes")
-    if status.estimated_completion is not None and not status.status.is_final:
+    if status.estimated_completion is not None and status.status.value == "running":
         parts.append(f"done about {clock(status.estimated_completion)}")
     if status.commit:
         parts.append(f"{status.branch} at {status.commit[:10]}")

@@ -19,7 +19,14 @@ if TYPE_CHECKING:
     from overnight.connection import Connection
     from workflows.contracts.reads import BranchAnswer
 
-_LOCAL_VARIABLES = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR", "GIT_PREFIX")
+_LOCAL_VARIABLES = (
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_COMMON_DIR",
+    "GIT_PREFIX",
+)
 """Set inside a git hook: they would aim git at another repository."""
 
 
@@ -48,33 +55,32 @@ def checkout(session_id: str, into: Path | None, *, json: bool) -> int:
     if shutil.which("git") is None:
         raise CliError("git is not on PATH", Code.NOT_READY)
 
-    async def work(connection: Connection) -> int:
+    async def ask(connection: Connection) -> tuple[str | None, BranchAnswer]:
         sessions = connection.sessions
-        project = await sessions.project_of(session_id)
-        source = await sessions.branch(session_id)
-        if not source.commits:
-            raise CliError(f"{session_id} has no checkpoint yet; see overnight status {session_id}")
-        if source.kind == "path" and not Path(source.vault).is_dir():
-            raise CliError(f"{source.vault} is not on this machine: run this where the worker runs", Code.UNREACHABLE)
-        taken = take(source, repository(project, into), into or Path(session_id))
-        if json:
-            output.as_json(
-                {
-                    "session_id": session_id,
-                    "branch": taken.branch,
-                    "commit": taken.commit,
-                    "path": str(taken.folder),
-                    "new": taken.new,
-                    "next": taken.next,
-                }
-            )
-        else:
-            where = "a new clone at" if taken.new else "in"
-            output.say(f"{taken.branch} at {taken.commit[:10]} is {where} {taken.folder}")
-            output.say(f"  {taken.next}")
-        return Code.OK
+        return await sessions.project_of(session_id), await sessions.branch(session_id)
 
-    return on_sessions(work, json=json)
+    project, source = on_sessions(ask, json=json)
+    if not source.commits:
+        raise CliError(f"{session_id} has no checkpoint yet; see overnight status {session_id}")
+    if source.kind == "path" and not Path(source.vault).is_dir():
+        raise CliError(f"{source.vault} is not on this machine: run this where the worker runs", Code.UNREACHABLE)
+    taken = take(source, repository(project, into), into or Path(session_id))
+    if json:
+        output.as_json(
+            {
+                "session_id": session_id,
+                "branch": taken.branch,
+                "commit": taken.commit,
+                "path": str(taken.folder),
+                "new": taken.new,
+                "next": taken.next,
+            }
+        )
+    else:
+        where = "a new clone at" if taken.new else "in"
+        output.say(f"{taken.branch} at {taken.commit[:10]} is {where} {taken.folder}")
+        output.say(f"  {taken.next}")
+    return Code.OK
 
 
 def repository(project: str | None, into: Path | None) -> Path | None:

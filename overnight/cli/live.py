@@ -42,10 +42,10 @@ class LiveView:
             self._live.start()
             events = events[-PAST_EVENTS:]
         for event in events:
-            self._console.print(Text(event_line(event), style=_STYLES.get(event.kind, "")))
+            self._say(event_line(event), _STYLES.get(event.kind, ""))
             if event.kind == "validation" and event is events[-1]:
                 for line in failures(status):
-                    self._console.print(Text(line, style="dim red"))
+                    self._say(line, "dim red")
         self._last = (status, criteria)
         self._draw(hint="" if status.status.is_final else self._hint)
 
@@ -61,10 +61,11 @@ class LiveView:
         if self._started:
             self._live.stop()
 
+    def _say(self, line: str, style: str) -> None:
+        self._console.print(Text(line, style=style), no_wrap=True, overflow="ellipsis")
+
     def _draw(self, *, hint: str, trouble: str = "") -> None:
         if self._last is not None:
             status, criteria = self._last
             tail = [Text(hint, style="dim italic")] if hint else []
-            self._live.update(
-                Group(Rule(style="dim"), board(status, criteria, trouble=trouble), *tail), refresh=True
-            )
+            self._live.update(Group(Rule(style="dim"), board(status, criteria, trouble=trouble), *tail), refresh=True)

@@ -34,7 +34,9 @@ def _next_steps(status: SessionStatus) -> list[tuple[str, str]]:
     if status.status.is_final:
         return work
     by_limit = status.reason.startswith("limit:")
-    go_on = ("go on", "limits {} --max-cost ..., --max-minutes ... or --max-iterations ...") if by_limit else (
-        "go on", "resume {}"
+    go_on = (
+        ("go on", "limits {} --max-cost ..., --max-minutes ... or --max-iterations ...")
+        if by_limit
+        else ("go on", "resume {}")
     )
     return [go_on, ("steer", 'steer {} "guidance"'), ("end it", "cancel {}"), *work]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from overnight.cli import output
 from overnight.cli.codes import Code
@@ -17,15 +17,17 @@ if TYPE_CHECKING:
     from workflows.contracts.state import Status
     from workflows.contracts.status import SessionStatus
 
+T = TypeVar("T")
+
 START_SECONDS = 60.0
 """How long a cold start may take on a busy machine."""
 
 
-def on_sessions(work: Callable[[Connection], Awaitable[int]], *, json: bool = False) -> int:
+def on_sessions(work: Callable[[Connection], Awaitable[T]], *, json: bool = False) -> T:
     """Run ``work`` on a connection. A worker that is down is no obstacle: Temporal itself knows a lot."""
     settings = load()
 
-    async def connected() -> int:
+    async def connected() -> T:
         return await work(await connect(settings, json=json, need_worker=False))
 
     return run(connected())
@@ -47,16 +49,16 @@ async def connect(settings: Settings, *, json: bool, need_worker: bool) -> Conne
     return connection
 
 
-def run(work: Coroutine[Any, Any, int]) -> int:
+def run(work: Coroutine[Any, Any, T]) -> T:
     """``asyncio.run``, except that Ctrl-C does not wait for threads: the process is about to end."""
     runner = asyncio.Runner()
     try:
-        code = runner.run(work)
+        result = runner.run(work)
     except Exception:
         runner.close()
         raise
     runner.close()
-    return code
+    return result
 
 
 def code_of(status: Status) -> Code:

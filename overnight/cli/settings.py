@@ -14,9 +14,12 @@ def load() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        raise CliError("; ".join(_told(problem["loc"], problem["msg"], problem.get("input")) for problem in error.errors(
-            include_url=False
-        ))) from None
+        raise CliError(
+            "; ".join(
+                _told(problem["loc"], problem["msg"], problem.get("input"))
+                for problem in error.errors(include_url=False)
+            )
+        ) from None
     except SettingsError as error:
         raise CliError(f"{_named(str(error))}: it must be JSON") from None
     except RuntimeError as error:  # no home folder to put ~ in

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,9 +47,7 @@ class Followed:
     starting = False
 
 
-def run_session(
-    goal: str, *, project: str | None, detach: bool, wait: bool, json: bool, **choices: Any
-) -> int:
+def run_session(goal: str, *, project: str | None, detach: bool, wait: bool, json: bool, **choices: Any) -> int:
     """``overnight run``: everything that can be found wrong without starting anything is found first."""
     if detach and wait:
         raise CliError("--detach and --wait contradict each other")
@@ -56,6 +56,10 @@ def run_session(
     request = _request(goal=goal, project=located(project), **choices)
     settings = load()
     credential = ready(settings, json=json)
+    if request.project is not None and not _may_be_there(request.project):
+        raise CliError(
+            f"--project: {request.project} does not exist; check the path, or leave it out for a new project"
+        )
     here = Followed()
 
     async def started() -> int:
@@ -107,6 +111,13 @@ def ready(settings: Settings, *, json: bool) -> Credential | None:
     return credential
 
 
+def _may_be_there(project: str) -> bool:
+    """The embedded worker sees the files that we see; one elsewhere has its own."""
+    from overnight.base.temporal import is_external
+
+    return is_external() or not Path(project).is_absolute() or Path(project).exists()
+
+
 def _worker_has_one(settings: Settings) -> bool:
     from overnight.base.temporal import is_external
     from overnight.stack import find
@@ -123,7 +134,7 @@ def located(project: str | None) -> str | None:
         return project
     path = Path(project.strip()).expanduser()
     looks_like_url = ":" in project.split("/", 1)[0]
-    return project if looks_like_url and not path.exists() else os.path.abspath(path)
+    return project if looks_like_url and not path.exists() else str(path.resolve())
 
 
 def view(*, json: bool, hint: str = "Ctrl-C detaches; the session goes on") -> View:
@@ -142,15 +153,18 @@ def _request(**given: Any) -> NewSession:
         return NewSession.parse(**given)
     except InvalidRequestError as error:
         parts = str(error).split("; ")
-        named = [f"{_OPTIONS[field]}: {rest}" if (field := part.partition(": ")[0]) in _OPTIONS else part
-                 for part in parts for rest in [part.partition(": ")[2]]]
+        named = [
+            f"{_OPTIONS[field]}: {rest}" if (field := part.partition(": ")[0]) in _OPTIONS else part
+            for part in parts
+            for rest in [part.partition(": ")[2]]
+        ]
         raise CliError("; ".join(named)) from None
 
 
 async def _project_line(sessions: Sessions, request: NewSession) -> str:
     if request.project is None:
         return "project: a new project (no --project given)"
-    if not Path(request.project).exists():
+    if not Path(request.project).is_absolute():
         return f"project: {request.project}"
     seen = await sessions.inspect(request.project, request.ref)
     if seen.project is None or seen.project.commit is None:
@@ -179,10 +193,11 @@ async def _followed(sessions: Sessions, session_id: str, *, wait: bool, json: bo
     return code
 
 
-def _until_left(work: Any, here: Followed, *, json: bool) -> int:
+def _until_left(work: Callable[[], Coroutine[Any, Any, int]], here: Followed, *, json: bool) -> int:
     try:
         return run(work())
     except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # it was heard: impatience must not cut the answer short
         _tell_detached(here, json=json)
         return Code.DETACHED
 

@@ -6,25 +6,21 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
-from pydantic.json_schema import SkipJsonSchema
 
 from workflows.contracts.spec import MAX_WISHES
 from workflows.contracts.state import MAX_EVENTS
 
-State = Literal[
-    "queued", "running", "paused", "waiting_limit", "waiting_approval", "completed", "failed", "cancelled"
-]
+State = Literal["queued", "running", "paused", "waiting_limit", "waiting_approval", "completed", "failed", "cancelled"]
 """Where a session stands, in the words of ``Status``."""
 
-Nothing = SkipJsonSchema[None]
-"""An argument that may be absent; its schema does not say null, which some clients cannot read."""
 
-
-def _bare(schema: dict[str, Any]) -> None:
+def _optional(schema: dict[str, Any]) -> None:
+    """An argument that may be absent, or null; its schema says neither, since some clients cannot read ``anyOf``."""
     schema.pop("default", None)
+    schema.update(*[one for one in schema.pop("anyOf") if one != {"type": "null"}])
 
 
-_OPTIONAL: Any = {"json_schema_extra": _bare}
+_OPTIONAL: Any = {"json_schema_extra": _optional}
 
 Short = Annotated[str, Field(max_length=200)]
 Text = Annotated[str, Field(min_length=1, max_length=2_000)]
@@ -38,7 +34,7 @@ Goal = Annotated[
     ),
 ]
 Project = Annotated[
-    Text | Nothing,
+    Text | None,
     Field(
         description="Absolute path of the git repository to work on, or a git URL. Its committed state is taken; the "
         "checkout is not touched. Omit only to start a project from nothing.",
@@ -46,14 +42,14 @@ Project = Annotated[
     ),
 ]
 Ref = Annotated[
-    Short | Nothing, Field(description="Branch, tag or commit to start from; default: the current one.", **_OPTIONAL)
+    Short | None, Field(description="Branch, tag or commit to start from; default: the current one.", **_OPTIONAL)
 ]
 ValidationCommand = Annotated[
-    Text | Nothing,
+    Text | None,
     Field(description="Shell command that must exit 0 for success, such as the tests. Strongly advised.", **_OPTIONAL),
 ]
 SetupCommand = Annotated[
-    Text | Nothing, Field(description="Shell command that prepares a fresh clone, such as an install.", **_OPTIONAL)
+    Text | None, Field(description="Shell command that prepares a fresh clone, such as an install.", **_OPTIONAL)
 ]
 SuccessCriteria = Annotated[
     list[Annotated[str, Field(min_length=1, max_length=400)]],
@@ -70,18 +66,18 @@ MaxTimeMinutes = Annotated[
     float, Field(ge=1, le=100_000, description="Active minutes until it pauses; waiting does not count.")
 ]
 MaxCostUsd = Annotated[
-    Annotated[float, Field(ge=0.01, le=100_000)] | Nothing,
+    Annotated[float, Field(ge=0.01, le=100_000)] | None,
     Field(description="Budget in USD until it pauses; default: the installation's (20).", **_OPTIONAL),
 ]
 OnLimit = Annotated[Literal["pause", "fail"], Field(description="At a limit: pause, or end as failed.")]
 Model = Annotated[
-    Annotated[str, Field(min_length=1, max_length=128)] | Nothing,
+    Annotated[str, Field(min_length=1, max_length=128)] | None,
     Field(description="Claude model for every role; default: the installation's.", **_OPTIONAL),
 ]
 AutoDeploy = Annotated[bool, Field(description="Not in this version: true is refused.")]
 ProtectedPaths = Annotated[list[Short], Field(max_length=100, description="Not in this version: refused unless empty.")]
 NewSessionId = Annotated[
-    Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{2,63}$")] | Nothing,
+    Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{2,63}$")] | None,
     Field(
         description="Id to give the session. The same id again returns the session that is there: use it to repeat a "
         "call that failed.",
@@ -106,12 +102,12 @@ Until = Annotated[
 TimeoutSeconds = Annotated[
     float, Field(ge=1, le=3_600, description="Longest wait. Above 55 only if this client allows such long calls.")
 ]
-ListStatus = Annotated[State | Nothing, Field(description="Only sessions with this status.", **_OPTIONAL)]
+ListStatus = Annotated[State | None, Field(description="Only sessions with this status.", **_OPTIONAL)]
 ListLimit = Annotated[int, Field(ge=1, le=100, description="Newest first.")]
 Action = Annotated[
     Literal["pause", "resume"], Field(description="pause keeps the work; resume also ends a wait for a usage limit.")
 ]
-Reason = Annotated[Short | Nothing, Field(description="Shown to people.", **_OPTIONAL)]
+Reason = Annotated[Short | None, Field(description="Shown to people.", **_OPTIONAL)]
 PauseWhen = Annotated[
     Literal["turn", "now"], Field(description="For pause: after the running turn, or by interrupting it.")
 ]
@@ -122,7 +118,7 @@ SteerWhen = Annotated[
 ]
 After = Annotated[int, Field(ge=0, description="Only events after this number: next_after of the last answer.")]
 EventLimit = Annotated[int, Field(ge=1, le=MAX_EVENTS, description="Oldest first.")]
-DiffPath = Annotated[Text | Nothing, Field(description="One file or folder, relative to the project.", **_OPTIONAL)]
+DiffPath = Annotated[Text | None, Field(description="One file or folder, relative to the project.", **_OPTIONAL)]
 DiffFormat = Annotated[Literal["stat", "patch"], Field(description="stat: files and counts; patch: the changes, too.")]
 
 

@@ -97,9 +97,14 @@ class Engine:
         if stack is None:
             return is_external()
         known = self._open.stack
-        return known is not None and stack.server is not None and (known.address, known.server) == (
-            stack.address,
-            stack.server,
+        return (
+            known is not None
+            and stack.server is not None
+            and (known.address, known.server)
+            == (
+                stack.address,
+                stack.server,
+            )
         )
 
     async def _brought_up(self) -> Connection:

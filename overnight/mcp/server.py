@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 from mcp.server import MCPServer
 from mcp.server.mcpserver import Context
-from mcp.server.mcpserver.exceptions import ToolError
+from mcp.server.mcpserver.exceptions import ToolError, UnexpectedToolError
 from mcp.types import CallToolResult, InputRequiredResult, Tool
 from pydantic import ValidationError
 from temporalio.service import RPCError
@@ -34,7 +34,7 @@ class OvernightServer(MCPServer[Engine]):
             tool.model_copy(
                 update={
                     "input_schema": compact(tool.input_schema),
-                    "output_schema": compact(tool.output_schema) if tool.output_schema else None,
+                    "output_schema": outline(tool.output_schema) if tool.output_schema else None,
                 }
             )
             for tool in await super().list_tools()
@@ -57,32 +57,46 @@ class OvernightServer(MCPServer[Engine]):
             raise _in_words(name, error) from None
 
 
+_NAMES = frozenset({"title"})
+_DETAILS = frozenset({"title", "description", "default", "minimum", "format", "required"})
+_PROMISED = ("session_id", "status", "next")
+
+
 def compact(schema: dict[str, Any]) -> dict[str, Any]:
-    """A JSON schema without the titles that pydantic makes of names, and without the docstrings of classes."""
-    return {key: _compact(key, value) for key, value in schema.items() if key != "title"}
+    """A JSON schema without the titles that pydantic makes of names."""
+    return _without(schema, _NAMES)
 
 
-def _compact(key: str, value: Any) -> Any:
-    if key in {"properties", "$defs"}:
-        return {name: compact(one) for name, one in value.items()}
+def outline(schema: dict[str, Any]) -> dict[str, Any]:
+    """A result's JSON schema: which fields there are, of which types, and which of them every client may rely on."""
+    promised = [name for name in _PROMISED if name in schema.get("properties", {})]
+    return {**_without(schema, _DETAILS), "required": promised}
+
+
+def _without(schema: dict[str, Any], keys: frozenset[str]) -> dict[str, Any]:
+    return {key: _inside(key, value, keys) for key, value in schema.items() if key not in keys}
+
+
+def _inside(key: str, value: Any, keys: frozenset[str]) -> Any:
+    if key in {"properties", "$defs"}:  # what they hold is named by us: a field may be called "title"
+        return {name: _without(one, keys) for name, one in value.items()}
     if isinstance(value, dict):
-        return compact(value)
+        return _without(value, keys)
     if isinstance(value, list):
-        return [compact(one) if isinstance(one, dict) else one for one in value]
+        return [_without(one, keys) if isinstance(one, dict) else one for one in value]
     return value
 
 
 def _in_words(tool: str, error: ToolError) -> ToolError:
     cause = error.__cause__
     match cause:
-        case ValidationError() if cause.title.startswith(tool):
+        case ValidationError() if not isinstance(error, UnexpectedToolError):
             return ToolError("\n".join([f"Bad arguments for {tool}:", *(f"- {said}" for said in problems(cause))]))
         case ToolError():
             return cause
         case SessionError():
             lines = [line for line in str(cause).splitlines() if not line.startswith(_LOG_LINE)]
-            said = "\n".join(lines)
-            return ToolError(f"{said[:1].upper()}{said[1:]}"[:4_000])
+            return ToolError("\n".join(lines)[:4_000])
         case RPCError():
             log.warning("Temporal refused a call", tool=tool, error=str(cause))
             return ToolError(

@@ -15,6 +15,24 @@ from overnight.demo import demo, nightshift
 from overnight.demo.server import ScriptedModel
 from tests.demo.claude import ask, options
 
+JUDGE_PROMPT = """\
+Judge whether each criterion below is met.
+
+## Goal
+
+- `not-asked`: a line of the goal that looks like a criterion
+
+## Criteria to judge
+
+- `plan-3`: The README shows how to call the tool.
+- `goal`: The goal is achieved in full.
+
+## What Overnight observed
+
+- `validation`: exit code 0
+"""
+"""In the form that the judge's prompt has."""
+
 WRITING = ["Bash", "Edit", "Read", "Write"]
 
 
@@ -42,9 +60,9 @@ async def test_a_night_goes_wrong_and_is_put_right(tmp_path: Path) -> None:
             assert (result.is_error, result.permission_denials) == (False, [])
             return result.result or ""
 
-        async def answer(phase: str) -> Mapping[str, Any]:
+        async def answer(phase: str, prompt: str = demo.GOAL) -> Mapping[str, Any]:
             asked = options(model.url, home, phase=phase, tools=["Read"], schema={"type": "object"}, cwd=work)
-            structured: Mapping[str, Any] = (await ask(demo.GOAL, asked)).result.structured_output
+            structured: Mapping[str, Any] = (await ask(prompt, asked)).result.structured_output
             return structured
 
         assert await answer("plan") == demo.PLAN
@@ -63,13 +81,22 @@ async def test_a_night_goes_wrong_and_is_put_right(tmp_path: Path) -> None:
         for command in commands:
             assert (await run(command, work))[0] == 0
 
-        assert await answer("judge") == demo.JUDGEMENT
+        verdicts = (await answer("judge", JUDGE_PROMPT))["verdicts"]
+        assert [verdict["criterion"] for verdict in verdicts] == ["plan-3", "goal"]
         assert await answer("reflect") == demo.REFLECTION
         assert 0 < model.billed.output_tokens < model.billed.input_tokens
 
-    for evidence in demo.JUDGEMENT["verdicts"][0]["evidence"]:
-        assert evidence["quote"] in (work / evidence["file"]).read_text()
+    for verdict in verdicts:
+        assert verdict["met"]
+        for evidence in verdict["evidence"]:
+            assert evidence["quote"] in (work / evidence["file"]).read_text()
+            assert "\n" not in evidence["quote"]
     assert (work / "nightshift.py").read_text() == nightshift.PROGRAM.replace(nightshift.MISTAKE, nightshift.CORRECTION)
+
+
+def test_the_judge_says_something_of_every_criterion_that_it_is_asked_about() -> None:
+    assert [verdict["criterion"] for verdict in demo.judgement(JUDGE_PROMPT)["verdicts"]] == ["plan-3", "goal"]
+    assert demo.judgement("no criteria here") == {"verdicts": []}
 
 
 def test_the_mistake_occurs_once() -> None:

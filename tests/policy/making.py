@@ -25,9 +25,9 @@ SPEC = SessionSpec(
     models=Models(plan="m", execute="m", judge="m", diagnose="m", reflect="m"),
 )
 CRITERIA = [
-    Criterion(id="validation", description="tests pass", command="make test", weight=3),
+    Criterion(id="validation", description="tests pass", command="make test", weight=3, source="user"),
     Criterion(id="plan-1", description="it lints", command="make lint"),
-    Criterion(id="goal", description="the goal is achieved", weight=2),
+    Criterion(id="goal", description="the goal is achieved", weight=2, source="standing"),
 ]
 
 

@@ -181,7 +181,8 @@ CROSSING: list[type[BaseModel]] = [
     PlanRequest, ExecuteRequest, ValidateRequest, JudgeRequest, DiagnoseRequest, ReflectRequest, requests.PlanResult,
     requests.ExecuteResult, requests.ValidateResult, requests.JudgeResult, requests.DiagnoseResult,
     requests.ReflectResult, requests.Beat, messages.Steer, messages.Pause, SessionResult, SessionStatus, SessionSpec,
-    answers.PlanAnswer, answers.JudgeAnswer, reads.BranchAnswer, reads.DiffAnswer, reads.HostAnswer, reads.ProjectAnswer,
+    answers.PlanAnswer, answers.JudgeAnswer, reads.BranchAnswer, reads.DiffAnswer, reads.HostAnswer,
+    reads.ProjectAnswer,
 ]  # fmt: skip
 
 

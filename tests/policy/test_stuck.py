@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.policy.making import NOW, SPEC, THRESHOLD, ran, seen, state
-from workflows.contracts.answers import ReflectionAnswer
+from workflows.contracts.answers import DiagnosisAnswer, ReflectionAnswer
 from workflows.contracts.evidence import Scorecard
 from workflows.contracts.plan import Plan
 from workflows.contracts.requests import Checkpoint
@@ -58,7 +60,7 @@ def test_two_executes_without_work_are_stuck() -> None:
     assert stuck.is_stuck(state(idle=2))
 
 
-def fingerprint(**changes: object) -> str | None:
+def fingerprint(**changes: Any) -> str | None:
     session = state(checkpoint=Checkpoint(commit="a" * 40, tree="1" * 40, parent="b" * 40, iteration=1), iteration=1)
     card = Scorecard(commit="a" * 40, commands=[ran("validation", passed=False, **changes), ran("plan-1")])
     criteria.score(session, card, THRESHOLD)
@@ -106,21 +108,22 @@ def test_every_fifth_iteration_is_looked_back_on_once() -> None:
 
 def test_a_new_strategy_drops_the_fix_of_the_old_one() -> None:
     session = state(iteration=5, idle=1)
-    session.fix = tasks.fix_task(tasks_diagnosis(), 5)
+    session.fix = tasks.fix_task(diagnosis(), 5)
     assert not stuck.reflected(session, "look back", None)
     assert session.fix is not None
     answer = ReflectionAnswer(change_approach=True, new_strategy="other way")
     assert stuck.reflected(session, "look back", answer)
-    assert (session.fix, session.idle, session.reflected_at) == (None, 0, 5)
+    assert session.fix is None
+    assert (session.idle, session.reflected_at) == (0, 5)
 
 
-def tasks_diagnosis() -> tasks.DiagnosisAnswer:
-    return tasks.DiagnosisAnswer(root_cause="why", fix="how", category="logic", confidence="high")
+def diagnosis() -> DiagnosisAnswer:
+    return DiagnosisAnswer(root_cause="why", fix="how", category="logic", confidence="high")
 
 
 def test_a_try_is_judged_by_the_validation_after_it() -> None:
     session = state(iteration=1)
-    tasks.remember_try(session, tasks_diagnosis())
+    tasks.remember_try(session, diagnosis())
     tasks.settle(SPEC, session, NOW)
     assert session.tries[-1].result == "", "it was not tried yet"
     session.iteration = 2

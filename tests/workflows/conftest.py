@@ -16,6 +16,7 @@ from uuid import uuid4
 import pytest_asyncio
 from temporalio.client import WorkflowHandle, WorkflowHistory
 from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
@@ -42,17 +43,23 @@ def temporal_binary() -> str:
     return shutil.which("temporal") or str(Path(sysconfig.get_path("scripts")) / "temporal")
 
 
-@pytest_asyncio.fixture(scope="session")
-async def env() -> AsyncIterator[WorkflowEnvironment]:
+@asynccontextmanager
+async def time_skipping_server(*more_flags: str) -> AsyncIterator[WorkflowEnvironment]:
     started = await WorkflowEnvironment.start_time_skipping_v2(
         data_converter=pydantic_data_converter,
         dev_server_existing_path=temporal_binary(),
         dev_server_log_level="error",
         search_attributes=SEARCH_ATTRIBUTES,
-        dev_server_extra_args=[arg for flag in FLAGS for arg in ("--dynamic-config-value", flag)],
+        dev_server_extra_args=[arg for flag in [*FLAGS, *more_flags] for arg in ("--dynamic-config-value", flag)],
     )
-    yield started
-    await started.shutdown()
+    async with started:
+        yield started
+
+
+@pytest_asyncio.fixture(scope="session")
+async def env() -> AsyncIterator[WorkflowEnvironment]:
+    async with time_skipping_server() as started:
+        yield started
 
 
 @dataclass
@@ -146,7 +153,12 @@ async def eventually(handle: Handle, holds: Callable[[SessionStatus], bool]) -> 
     """The session's status as soon as ``holds`` is true of it."""
 
     async def asked() -> SessionStatus | None:
-        status = await handle.query(AutonomousSession.status)
+        try:
+            status = await handle.query(AutonomousSession.status)
+        except RPCError as problem:
+            if problem.status is RPCStatusCode.FAILED_PRECONDITION:
+                return None  # a run that was continued just now has not begun yet
+            raise
         return status if holds(status) else None
 
     return await until(asked)

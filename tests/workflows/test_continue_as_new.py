@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from functools import partial
+from uuid import uuid4
 
-from tests.workflows.conftest import Handle, NewBench, activities_of, eventually, said
+from tests.workflows.conftest import (
+    Bench,
+    Handle,
+    NewBench,
+    activities_of,
+    eventually,
+    said,
+    time_skipping_server,
+    workers,
+)
 from tests.workflows.fakes import PRICE, World
 from tests.workflows.test_seen_from_outside import attributes, details, glance
 from workflows.contracts.requests import ExecuteRequest, PlanRequest
 from workflows.contracts.state import Status
+from workflows.contracts.status import SessionStatus
 from workflows.session import CONTINUE_AFTER_EVENTS, CONTINUE_AFTER_ITERATIONS, AutonomousSession
 
 
@@ -80,3 +92,30 @@ async def test_a_message_seen_before_is_known_after(new_bench: NewBench) -> None
     assert any(text.startswith("paused: limit: iterations") for text in await said(now))
     await now.signal("cancel", "enough")
     assert (await now.result()).status is Status.CANCELLED
+
+
+async def test_messages_that_come_while_it_continues_are_delivered_once() -> None:
+    """A server that suggests continue-as-new all the time: many runs, and a person who keeps talking."""
+    world, queue = World(passes_at=10_000), f"q-{uuid4().hex[:8]}"
+    hints = [f"hint {n}" for n in range(8)]
+    async with time_skipping_server("limit.historyCount.suggestContinueAsNew=40") as env, workers(env, queue, world):
+        bench = Bench(env, world, queue)
+        first = await bench.start(max_cost_usd=10_000, max_iterations=10_000)
+        handle = env.client.get_workflow_handle_for(AutonomousSession.run, first.id)
+        for n, hint in enumerate(hints):
+            await eventually(handle, partial(is_past, 2 * n))
+            await handle.signal("steer", {"guidance": hint, "id": f"m{n}"})
+            await handle.signal("steer", {"guidance": hint, "id": f"m{n}"})
+        await eventually(handle, lambda s: s.guidance[-1].id == "m7" and s.guidance[-1].state == "delivered")
+        world.passes_at = 1
+        result = await handle.result()
+        assert result.status is Status.COMPLETED
+        runs = [w async for w in env.client.list_workflows(f"WorkflowId = '{first.id}'")]
+        assert len(runs) >= 4
+    delivered = [hint for e in world.seen(ExecuteRequest) for hint in e.brief.guidance]
+    assert delivered == hints
+    assert [e.site.iteration for e in world.seen(ExecuteRequest)] == list(range(1, result.iterations + 1))
+
+
+def is_past(iteration: int, status: SessionStatus) -> bool:
+    return status.iteration > iteration

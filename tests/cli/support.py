@@ -1,0 +1,205 @@
+"""The command line as a person has it: a process of its own, with an environment that is known."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import pty
+import select
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+ROOT = Path(__file__).parent.parent.parent
+OVERNIGHT = [sys.executable, "-P", "-m", "overnight.cli"]
+VALIDATE = "python3 -m unittest -v test_nightshift"
+
+T = TypeVar("T")
+
+
+def clean_environment(home: Path, **more: str) -> dict[str, str]:
+    """This process's environment without anything of the person's own."""
+    foreign = ("ANTHROPIC_", "CLAUDE", "TEMPORAL_", "OVERNIGHT_", "GIT_")
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(foreign) and not name.lower().endswith("_proxy") and name != "COLUMNS"
+    }
+    git = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
+    for who in ("AUTHOR", "COMMITTER"):
+        git |= {f"GIT_{who}_NAME": "A Person", f"GIT_{who}_EMAIL": "person@example.org"}
+    return {**kept, **git, "PYTHONPATH": str(ROOT), "OVERNIGHT_HOME": str(home), **more}
+
+
+def eventually(look: Callable[[], T], *, seconds: float = 30, what: str = "") -> T:
+    """What ``look`` returns as soon as it is truthy."""
+    deadline = time.monotonic() + seconds
+    while not (result := look()):
+        assert time.monotonic() < deadline, f"not within {seconds} s: {what or look}"
+        time.sleep(0.05)
+    return result
+
+
+@dataclass(frozen=True)
+class Done:
+    """A command that has ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+    @property
+    def lines(self) -> list[Any]:
+        """JSON objects, one per line."""
+        return [json.loads(line) for line in self.out.splitlines()]
+
+
+class Cli:
+    """Runs ``overnight`` with an environment."""
+
+    def __init__(self, environment: Mapping[str, str], cwd: Path) -> None:
+        self.environment = dict(environment)
+        self.cwd = cwd
+
+    def __call__(
+        self,
+        *arguments: str,
+        given: str | None = None,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        timeout: float = 90,
+    ) -> Done:
+        """Run to the end; a traceback is never right."""
+        done = subprocess.run(
+            [*OVERNIGHT, *arguments],
+            input=given,
+            stdin=subprocess.DEVNULL if given is None else None,
+            capture_output=True,
+            text=True,
+            env={**self.environment, **(env or {})},
+            cwd=cwd or self.cwd,
+            timeout=timeout,
+        )
+        assert "Traceback" not in done.stderr + done.stdout, done.stderr + done.stdout
+        return Done(done.returncode, done.stdout, done.stderr)
+
+    def start(self, *arguments: str, cwd: Path | None = None) -> subprocess.Popen[str]:
+        """Start in the background, with pipes."""
+        return subprocess.Popen(
+            [*OVERNIGHT, *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            bufsize=1,
+            env=self.environment,
+            cwd=cwd or self.cwd,
+        )
+
+    def on_terminal(self, *arguments: str, answer: str = "", rows: int = 40, columns: int = 120) -> Done:
+        """Run with a terminal for all three streams; what it shows is ``out``."""
+        master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        process = subprocess.Popen(
+            [*OVERNIGHT, *arguments],
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            env={**self.environment, "TERM": "xterm-256color"},
+            cwd=self.cwd,
+            start_new_session=True,
+        )
+        os.close(slave)
+        shown = b""
+        try:
+            os.write(master, answer.encode())
+            deadline = time.monotonic() + 60
+            with suppress(OSError):  # how a terminal says that its last user left
+                while time.monotonic() < deadline:
+                    if select.select([master], [], [], 0.2)[0]:
+                        shown += os.read(master, 65_536)
+            code = process.wait(timeout=30)
+        finally:
+            process.kill()
+            process.wait()
+            os.close(master)
+        return Done(code, shown.decode(errors="replace"), "")
+
+
+def read_until(process: subprocess.Popen[str], sign: str) -> list[str]:
+    """The lines of its output up to and including the one with ``sign``."""
+    assert process.stdout is not None
+    lines: list[str] = []
+    for line in process.stdout:
+        lines.append(line)
+        if sign in line:
+            return lines
+    raise AssertionError(f"{sign!r} never came: {lines}")
+
+
+def git(place: Path, *arguments: str) -> str:
+    """Run git there, as a person without any configuration."""
+    done = subprocess.run(
+        ["git", "-C", str(place), *arguments],
+        env=clean_environment(place),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def make_project(place: Path) -> Path:
+    """A repository with three commits, and changes that are not committed."""
+    place.mkdir(parents=True)
+    git(place, "init", "-q", "-b", "main")
+    for number in range(3):
+        (place / "count.txt").write_text(f"{number}\n")
+        git(place, "add", ".")
+        git(place, "commit", "-qm", f"count {number}")
+    (place / "count.txt").write_text("not committed\n")
+    (place / "staged.txt").write_text("staged\n")
+    git(place, "add", "staged.txt")
+    (place / "untracked.txt").write_text("untracked\n")
+    return place
+
+
+def fingerprint(place: Path) -> str:
+    """Hash of everything below a folder: names, kinds, modes, times and contents, ``.git`` included."""
+    seen = hashlib.sha256()
+    for path in sorted(place.rglob("*")):
+        status = path.lstat()
+        seen.update(f"{path.relative_to(place)} {status.st_mode} {status.st_mtime_ns}".encode())
+        if path.is_symlink():
+            seen.update(os.fsencode(path.readlink()))
+        elif path.is_file():
+            seen.update(path.read_bytes())
+    return seen.hexdigest()
+
+
+def processes_of(home: Path) -> Sequence[int]:
+    """Pids of live processes that have this home on their command line or in their environment's ``OVERNIGHT_HOME``."""
+    import psutil
+
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.status() == psutil.STATUS_ZOMBIE or process.pid == os.getpid():
+                continue
+            named = any(str(home) in argument for argument in process.cmdline())
+            if named or process.environ().get("OVERNIGHT_HOME", "").startswith(str(home)):
+                found.append(process.pid)
+    return found

@@ -1,0 +1,209 @@
+"""A session from start to finish, and what the commands show of it afterwards."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+from tests.cli.conftest import Finished
+from tests.cli.support import OVERNIGHT, VALIDATE, Cli, git, make_project
+
+
+def test_run_tells_its_story_as_json_lines(finished: Finished) -> None:
+    kinds = [line["type"] for line in finished.lines]
+    assert kinds[0] == "started"
+    assert kinds[-1] == "end"
+    assert {"event", "status"} <= set(kinds)
+    assert finished.lines[0]["status"]["session_id"] == finished.id
+    end = finished.lines[-1]
+    assert (end["code"], end["status"]["status"], end["status"]["iteration"]) == (0, "completed", 2)
+    events = [line["event"]["text"] for line in finished.lines if line["type"] == "event"]
+    assert "#1: 0 of 4 criteria met" in events
+    assert "#2: 4 of 4 criteria met" in events
+    assert finished.told == ""
+
+
+def test_the_person_s_project_is_bit_for_bit_untouched(finished: Finished) -> None:
+    assert finished.untouched
+    assert (finished.project / "count.txt").read_text() == "not committed\n"
+
+
+def test_status(cli: Cli, finished: Finished) -> None:
+    told = cli("status", finished.id, "--json").json
+    assert (told["session_id"], told["status"], told["worker"]) == (finished.id, "completed", "online")
+    assert told["validation_status"] == {"validation": True, "plan-2": True, "plan-3": True, "goal": True}
+    shown = cli("status", finished.id)
+    assert shown.code == 0
+    for words in ("completed", "iteration 2 of 50", "100 %", "judged met (high)", "exit code 0", told["monitor_url"]):
+        assert words in shown.out
+
+
+def test_list(cli: Cli, finished: Finished) -> None:
+    listed = cli("list", "--json", "--status", "completed").json
+    assert [one["status"] for one in listed if one["session_id"] == finished.id] == ["completed"]
+    shown = cli("list").out.splitlines()
+    assert shown[0].split() == ["session", "status", "phase", "iteration", "progress", "cost", "started", "goal"]
+    assert any(line.startswith(f"{finished.id} ") for line in shown)
+    assert cli("list", "--json", "--status", "waiting_limit").json == []
+
+
+def test_status_without_an_id_is_the_newest(cli: Cli, finished: Finished) -> None:
+    newest = cli("list", "--json", "--limit", "1").json[0]["session_id"]
+    assert cli("status", "--json").json["session_id"] == newest
+
+
+def test_events(cli: Cli, finished: Finished) -> None:
+    events = cli("events", finished.id, "--json").lines
+    assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
+    later = cli("events", finished.id, "--after", "5").out.splitlines()
+    assert len(later) == len(events) - 5
+    assert "completed: every criterion is met" in later[-1]
+
+
+def test_report(cli: Cli, finished: Finished) -> None:
+    report = cli("report", finished.id).out
+    assert report.startswith("# Done: Write nightshift.py\n")
+    assert "Confirmed in a clean clone" in report
+    assert cli("report", finished.id, "--json").json == {"session_id": finished.id, "report": report}
+    on_terminal = cli.on_terminal("report", finished.id)
+    assert on_terminal.code == 0
+    assert "| criterion |" not in on_terminal.out
+
+
+def test_diff_is_a_patch_of_the_session_s_own_work(cli: Cli, finished: Finished, tmp_path: Path) -> None:
+    patch = cli("diff", finished.id).out
+    assert patch.startswith("diff --git a/.gitignore b/.gitignore\n")
+    assert "\x1b" not in patch
+    assert "count.txt" not in patch
+    git(tmp_path, "clone", "-q", str(finished.project), "clone")
+    subprocess.run(["git", "apply"], input=patch, text=True, cwd=tmp_path / "clone", check=True)
+    assert (tmp_path / "clone" / "nightshift.py").is_file()
+
+    assert "\x1b[" in cli.on_terminal("diff", finished.id).out
+    only = cli("diff", finished.id, "README.md").out
+    assert only.startswith("diff --git a/README.md")
+    assert "nightshift.py b/" not in only
+    stat = cli("diff", finished.id, "--stat").out.splitlines()
+    assert stat[0].split() == [".gitignore", "added", "+1", "-0"]
+    assert stat[-1].startswith("4 files changed, ")
+    answer = cli("diff", finished.id, "--stat", "--json").json
+    assert (answer["session_id"], len(answer["files"]), answer["truncated"]) == (finished.id, 4, False)
+
+
+def test_checkout_brings_the_branch_and_nothing_else(cli: Cli, finished: Finished) -> None:
+    project, branch = finished.project, f"overnight/{finished.id}"
+    before = (git(project, "status", "--porcelain"), git(project, "rev-parse", "HEAD"))
+    taken = cli("checkout", finished.id, "--json").json
+    assert (taken["branch"], taken["path"], taken["new"]) == (branch, str(project), False)
+    assert taken["commit"] == git(project, "rev-parse", branch)
+    assert (git(project, "status", "--porcelain"), git(project, "rev-parse", "HEAD")) == before
+    assert git(project, "merge-base", branch, "main") == before[1]
+
+    again = cli("checkout", finished.id, cwd=project)
+    assert again.code == 0
+    assert again.out.splitlines()[-1].strip() == f"git switch {branch}"
+
+
+def test_checkout_never_overwrites_a_branch_that_went_on(cli: Cli, finished: Finished) -> None:
+    branch = f"overnight/{finished.id}"
+    assert cli("checkout", finished.id).code == 0
+    theirs = git(finished.project, "rev-parse", branch)
+    tree = git(finished.project, "rev-parse", "main^{tree}")
+    mine = git(finished.project, "commit-tree", tree, "-p", "main", "-m", "mine")
+    git(finished.project, "update-ref", f"refs/heads/{branch}", mine)
+    try:
+        refused = cli("checkout", finished.id)
+        assert refused.code == 2
+        assert "has commits that the session's does not" in refused.err
+        assert git(finished.project, "rev-parse", branch) == mine
+    finally:
+        git(finished.project, "update-ref", f"refs/heads/{branch}", theirs)
+
+
+def test_checkout_into_a_new_folder(cli: Cli, finished: Finished, tmp_path: Path) -> None:
+    target = tmp_path / "deep" / "new folder"
+    done = cli("checkout", finished.id, "--into", str(target))
+    assert done.code == 0, done.err
+    assert f"cd '{target}'" in done.out
+    assert git(target, "branch", "--show-current") == f"overnight/{finished.id}"
+    assert git(target, "remote") == "overnight"
+    subprocess.run(VALIDATE.split(), cwd=target, check=True, capture_output=True)
+    refused = cli("checkout", finished.id, "--into", str(target))
+    assert refused.code == 2
+    assert "exists already" in refused.err
+
+
+def test_a_new_project_is_said_to_be_one_and_is_cloned(cli: Cli, tmp_path: Path) -> None:
+    done = cli("run", "-", "--validate", VALIDATE, "--id", "brand-new", given="Write nightshift.py\n")
+    assert done.code == 0, done.err
+    assert "project: a new project" in done.err
+    for words in (
+        "session brand-new started",
+        "#2: 4 of 4 criteria met",
+        "Ran 12 tests",
+        "overnight checkout brand-new",
+    ):
+        assert words in done.out
+    taken = cli("checkout", "brand-new", cwd=tmp_path)
+    assert taken.code == 0
+    assert git(tmp_path / "brand-new", "log", "-1", "--format=%s").startswith("fix: ")
+
+    same = cli("run", "Write nightshift.py", "--id", "brand-new", "--detach", "--json").json
+    assert same["status"] == "completed"
+    other = cli("run", "Something else", "--id", "brand-new")
+    assert other.code == 2
+    assert "is taken by a session with another goal" in other.err
+
+
+def test_uncommitted_changes_are_named(cli: Cli, tmp_path: Path) -> None:
+    project = make_project(tmp_path / "project")
+    done = cli("run", "x", "--project", str(project), "--id", "slow-dirty", "--detach", "--validate", "true")
+    try:
+        assert done.code == 0
+        assert f"project: {project} at main" in done.err
+        assert "3 files have uncommitted changes, which are not part of the session" in done.err
+        assert "overnight watch slow-dirty" in done.out
+    finally:
+        assert cli("cancel", "slow-dirty").code == 0
+
+
+def test_what_is_no_repository_is_refused(cli: Cli, finished: Finished, tmp_path: Path) -> None:
+    done = cli("run", "x", "--project", str(tmp_path))
+    assert done.code == 2
+    assert "is not a git repository" in done.err
+    done = cli("run", "x", "--project", str(finished.project), "--ref", "no-such-branch")
+    assert done.code == 2
+    assert "no-such-branch" in done.err
+
+
+def test_watching_what_is_over_shows_its_end(cli: Cli, finished: Finished) -> None:
+    plain = cli("watch", finished.id)
+    assert plain.code == 0
+    assert "completed: every criterion is met" in plain.out
+    live = cli.on_terminal("watch", finished.id)
+    assert live.code == 0
+    for words in ("✔", "plan-3", "judged met", "100 %", f"overnight checkout {finished.id}"):
+        assert words in live.out
+    lines = cli("watch", finished.id, "--json").lines
+    assert lines[-1]["type"] == "end"
+
+
+def test_a_reader_that_leaves_is_no_error(cli: Cli, finished: Finished) -> None:
+    for arguments in (["list"], ["report", finished.id], ["--help"]):
+        process = cli.start(*arguments)
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == ""
+        assert process.wait(timeout=30) in (0, 141)
+        process.stderr.close()
+
+
+def test_list_ends_well_20_times(cli: Cli, finished: Finished) -> None:
+    for _ in range(20):
+        done = subprocess.run(
+            [*OVERNIGHT, "list", "--json"], env=cli.environment, cwd=cli.cwd, capture_output=True, text=True
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        assert json.loads(done.stdout)

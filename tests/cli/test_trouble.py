@@ -1,0 +1,134 @@
+"""What a person sees when something is broken: words, an exit code, a way out."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from pathlib import Path
+
+import psutil
+import pytest
+
+from overnight.base.settings import Settings
+from overnight.stack import down, find
+from tests.cli.conftest import Finished
+from tests.cli.support import Cli, eventually, read_until
+
+
+def elsewhere(cli: Cli, home: Path, **more: str) -> Cli:
+    return Cli({**cli.environment, "OVERNIGHT_HOME": str(home), **more}, cli.cwd)
+
+
+@pytest.mark.parametrize("command", ["status", "watch", "events", "report", "diff", "checkout", "pause", "cancel"])
+def test_an_unknown_id_ends_with_3_and_names_the_newest(cli: Cli, finished: Finished, command: str) -> None:
+    done = cli(command, "no-such-session")
+    assert done.code == 3
+    assert "there is no session 'no-such-session'; the newest are: " in done.err
+    assert finished.id in done.err or done.err.count("(") >= 5
+    as_json = cli(command, "no-such-session", "--json")
+    assert (as_json.code, as_json.json["code"]) == (3, 3)
+
+
+def test_a_worker_that_does_not_answer(cli: Cli, home: Path, slow: str) -> None:
+    eventually(lambda: cli("status", slow, "--json").json["phase"] == "execute")
+    stack = find(Settings(home=home))
+    assert stack is not None
+    assert stack.worker is not None
+    worker = psutil.Process(stack.worker.pid)
+    worker.suspend()
+    try:
+        known = cli("status", slow, "--json").json
+        assert (known["worker"], known["session_id"]) == ("offline", slow)
+        assert "worker offline" in cli("status", slow).out
+        assert slow in cli("list").out
+        assert cli("report", slow).code == 4
+        assert "overnight doctor" in cli("run", "x", "--detach").err
+        watching = cli.start("watch", slow)
+        read_until(watching, "worker offline")
+        worker.resume()
+        back = read_until(watching, "running")
+        assert "offline" not in back[-1]
+        watching.send_signal(signal.SIGINT)
+        watching.communicate(timeout=30)
+        assert watching.returncode == 130
+    finally:
+        worker.resume()
+
+
+def test_a_port_in_use(cli: Cli, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        done = elsewhere(cli, tmp_path / "home", OVERNIGHT_PORT=port)("run", "x", "--detach")
+    assert done.code == 4
+    assert f"Port {port} (OVERNIGHT_PORT) is in use" in done.err
+    assert find(Settings(home=tmp_path / "home")) is None
+
+
+def test_a_damaged_database(cli: Cli, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "temporal.db").write_bytes(b"no database at all\n" * 500)
+    broken = elsewhere(cli, home)
+    try:
+        done = broken("list")
+        assert done.code == 4
+        assert "Move" in done.err
+        assert str(home / "temporal.db") in done.err
+        assert broken("doctor", "--offline").code == 0
+    finally:
+        down(Settings(home=home, grace_seconds=0))
+
+
+@pytest.mark.parametrize("below", ["", "/below"])
+def test_a_home_that_is_a_file(cli: Cli, tmp_path: Path, below: str) -> None:
+    file = tmp_path / "home"
+    file.write_text("a file")
+    broken = elsewhere(cli, Path(f"{file}{below}"))
+    done = broken("run", "x")
+    assert done.code == 4
+    assert "Set OVERNIGHT_HOME" in done.err or "set OVERNIGHT_HOME" in done.err
+    seen = broken("doctor", "--offline", "--json")
+    assert seen.code == 6
+    (home,) = [finding for finding in seen.json["findings"] if finding["name"] == "home"]
+    assert (home["state"], "OVERNIGHT_HOME" in home["fix"]) == ("red", True)
+    assert broken("down").code == 0
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_home_that_cannot_be_written(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "locked").mkdir(mode=0o500)
+    broken = elsewhere(cli, tmp_path / "locked" / "home")
+    assert broken("run", "x").code == 4
+    assert broken("doctor", "--offline").code == 6
+
+
+def test_a_claude_that_is_none_pauses_the_session_and_says_so(cli: Cli, tmp_path: Path) -> None:
+    other = elsewhere(cli, tmp_path / "home", OVERNIGHT_CLAUDE_PATH="/bin/false")
+    try:
+        done = other("run", "x", "--validate", "true", "--wait", "--json")
+        assert done.code == 5
+        assert done.lines[-1]["status"]["reason"]
+        (claude,) = [f for f in other("doctor", "--offline", "--json").json["findings"] if f["name"] == "Claude Code"]
+        assert claude["state"] == "red"
+    finally:
+        down(Settings(home=tmp_path / "home", grace_seconds=0))
+
+
+def test_another_credential_than_the_worker_s(cli: Cli, finished: Finished) -> None:
+    other = Cli({**cli.environment, "ANTHROPIC_API_KEY": "another"}, cli.cwd)
+    done = other("run", "x", "--detach")
+    assert done.code == 6
+    assert "overnight down && overnight up" in done.err
+    (worker,) = [f for f in other("doctor", "--offline", "--json").json["findings"] if f["name"] == "worker"]
+    assert worker["state"] == "yellow"
+
+
+def test_a_temporal_of_one_s_own_that_is_not_there(cli: Cli) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    away = Cli({**cli.environment, "TEMPORAL_ADDRESS": address}, cli.cwd)
+    assert away("list").code == 4
+    seen = away("doctor", "--offline", "--json")
+    assert seen.code == 6
+    assert [f["state"] for f in seen.json["findings"] if f["name"] == "Temporal server"] == ["red"]

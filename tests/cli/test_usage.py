@@ -1,0 +1,182 @@
+"""What is wrong with a request is said at once, in words, before anything starts."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from overnight.base.version import VERSION
+from overnight.cli import run
+from tests.cli.support import Cli, clean_environment
+
+COMMANDS = (
+    "up down run watch list status pause resume steer cancel limits diff report checkout doctor demo events"
+).split()
+
+
+@pytest.fixture
+def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home that is not there and must not come to be, with a credential."""
+    monkeypatch.setattr("os.environ", clean_environment(tmp_path / "home", ANTHROPIC_API_KEY="k"))
+    yield_home = tmp_path / "home"
+    monkeypatch.chdir(tmp_path)
+    return yield_home
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["run", ""], "goal: string should have at least 1 character"),
+        (["run", "   "], "goal: string should have at least 1 character"),
+        (["run", "a" * 20_001], "goal: is 20001 bytes long; the limit is 20000 bytes"),
+        (["run", "ä" * 10_001], "goal: is 20002 bytes long"),
+        (["run", "x", "--threshold", "0"], "--threshold: input should be greater than 0"),
+        (["run", "x", "--threshold", "1.5"], "--threshold: input should be less than or equal to 1"),
+        (["run", "x", "--threshold", "nan"], "--threshold: input should be"),
+        (["run", "x", "--threshold", "much"], "'--threshold'"),
+        (["run", "x", "--max-iterations", "0"], "--max-iterations: input should be greater than or equal to 1"),
+        (["run", "x", "--max-minutes", "inf"], "--max-minutes: input should be"),
+        (["run", "x", "--max-cost", "-1"], "--max-cost: input should be greater than 0"),
+        (["run", "x", "--criterion", ""], "at least 1 character"),
+        (["run", "x", "--id", "Not An Id"], "--id: string should match"),
+        (["run", "x", "--mode", "iterative"], "mode 'iterative' (approval after the plan and after each iteration)"),
+        (["run", "x", "--mode", "other"], "'other'"),
+        (["run", "x", "--project", "no/such/folder"], "no/such/folder does not exist"),
+        (["run", "x", "--project", ""], "project: string should have at least 1 character"),
+        (["run", "x", "--detach", "--wait"], "--detach and --wait"),
+        (["run", "x", "--no-such-option"], "No such option: --no-such-option"),
+        (["run"], "Missing argument"),
+        (["list", "--status", "sleepy"], "'sleepy'"),
+        (["list", "--limit", "0"], "--limit"),
+        (["frobnicate"], "No such command 'frobnicate'"),
+        (["statsu"], "Did you mean 'status'?"),
+        (["limits", "some-id"], "give at least one of --max-cost"),
+        (["approve", "some-id"], "No such command 'approve'"),
+    ],
+)
+def test_bad_input_ends_with_2_and_starts_nothing(
+    nowhere: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], words: str
+) -> None:
+    assert run(arguments) == 2
+    told = capsys.readouterr()
+    assert told.err.startswith("error: ")
+    assert words in told.err
+    assert told.err.count("\n") == 1
+    assert told.out == ""
+    assert not nowhere.exists()
+
+
+def test_errors_as_json(nowhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["run", "x", "--json", "--threshold", "2"]) == 2
+    told = capsys.readouterr()
+    assert json.loads(told.out) == {
+        "error": "--threshold: input should be less than or equal to 1 (given: 2.0)",
+        "code": 2,
+    }
+    assert told.err == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("OVERNIGHT_PORT", "99999", "OVERNIGHT_PORT: input should be less than or equal to 65535 (given: '99999')"),
+        ("OVERNIGHT_MAX_COST_USD", "much", "OVERNIGHT_MAX_COST_USD: "),
+        ("OVERNIGHT_MODELS", "{half", "OVERNIGHT_MODELS: it must be JSON"),
+        ("OVERNIGHT_LOG_LEVEL", "loud", "OVERNIGHT_LOG_LEVEL: "),
+    ],
+)
+@pytest.mark.parametrize("command", [["list"], ["up"], ["doctor"], ["run", "x"], ["demo"]])
+def test_settings_are_named_when_they_are_wrong(
+    nowhere: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    command: list[str],
+    name: str,
+    value: str,
+    words: str,
+) -> None:
+    monkeypatch.setenv(name, value)
+    assert run(command) == 2
+    assert words in capsys.readouterr().err
+    assert not nowhere.exists()
+
+
+def test_no_credential_is_said_at_once(
+    nowhere: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("ANTHROPIC_API_KEY")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert run(["run", "Write a poem"]) == 6
+    told = capsys.readouterr().err
+    assert "ANTHROPIC_API_KEY" in told
+    assert "overnight demo" in told
+    assert not nowhere.exists()
+
+
+def test_a_claude_path_that_is_no_program_is_said_at_once(
+    nowhere: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("OVERNIGHT_CLAUDE_PATH", "/no/such/claude")
+    assert run(["run", "Write a poem"]) == 6
+    assert "OVERNIGHT_CLAUDE_PATH names /no/such/claude" in capsys.readouterr().err
+    assert not nowhere.exists()
+
+
+def test_an_unexpected_error_is_one_line_and_a_log(
+    nowhere: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken() -> None:
+        raise ZeroDivisionError("an accident")
+
+    (nowhere / "logs").mkdir(parents=True)
+    monkeypatch.setattr("overnight.cli.settings.Settings", broken)
+    assert run(["list"]) == 70
+    log = nowhere / "logs" / "cli.log"
+    expected = f"error: unexpected ZeroDivisionError: an accident (the traceback is in {log})\n"
+    assert capsys.readouterr().err == expected
+    assert "Traceback" in log.read_text()
+    monkeypatch.setenv("OVERNIGHT_LOG_LEVEL", "debug")
+    assert run(["list"]) == 70
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_help_names_the_commands_and_the_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([]) == 0
+    shown = capsys.readouterr().out
+    for command in COMMANDS:
+        assert f" {command} " in shown
+    for words in ("Exit codes", "130 detached", "5 paused", "6 not ready"):
+        assert words in " ".join(shown.replace("\n", " ").split())
+    for command in COMMANDS:
+        assert run([command, "--help"]) == 0
+        assert "TODO" not in capsys.readouterr().out
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--version"]) == 0
+    assert capsys.readouterr().out == f"overnight {VERSION}\n"
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["doctor", "--help"], ["run", "--help"], ["--version"]])
+def test_help_is_quick_and_imports_nothing_heavy(tmp_path: Path, arguments: list[str]) -> None:
+    code = (
+        "import sys; from overnight.cli import run; code = run(sys.argv[1:]);"
+        "heavy = {'temporalio', 'claude_agent_sdk', 'uvicorn', 'rich.live'} & set(sys.modules);"
+        "sys.exit(f'{code} {heavy}' if code or heavy else 0)"
+    )
+    cli = Cli(clean_environment(tmp_path), tmp_path)
+    import subprocess
+
+    took = []
+    for _ in range(3):
+        begun = time.monotonic()
+        done = subprocess.run(
+            [sys.executable, "-c", code, *arguments], env=cli.environment, capture_output=True, text=True
+        )
+        took.append(time.monotonic() - begun)
+        assert done.returncode == 0, done.stderr
+    assert min(took) < 1.0  # half a second on an idle machine

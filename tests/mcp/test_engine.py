@@ -1,0 +1,99 @@
+"""The stack underneath: started on demand, worked with while its worker is away, found again when it moved.
+
+The tests are one story on one home, in this order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+
+from overnight import stack
+from overnight.demo.reply import Hang
+from overnight.mcp.engine import Engine
+from tests.mcp.conftest import Place, call, kill, refused, until
+from tests.sessions.plays import GOAL, WRITES_IT, by_iteration, play
+
+WAITING = "waits-for-ever"
+
+
+async def test_a_cold_start_answers_in_time_and_says_so(empty_place: Place) -> None:
+    place = empty_place
+    place.stage.plays[WAITING] = play(by_iteration(WRITES_IT), plan=Hang())
+    assert stack.find(place.settings) is None
+    async with place.stdio() as client:
+        began = time.monotonic()
+        started = await call(client, "claude_autonomous", goal=GOAL, session_id=WAITING)
+        assert time.monotonic() - began < 10
+        assert "it was started for this call and stays up" in started["notice"]
+    assert stack.find(place.settings) is not None, "the stack ended with its starter"
+
+
+async def test_with_the_worker_away_looking_goes_on(empty_place: Place) -> None:
+    place = empty_place
+    async with place.client() as client:
+        assert (await call(client, "claude_autonomous_status", session_id=WAITING))["worker"] == "online"
+        found = stack.find(place.settings)
+        assert found is not None
+        kill(found.supervisor)
+        kill(found.worker)
+        for engine in (None, Engine(place.settings)):
+            async with place.client(engine=engine) as other:
+                began = time.monotonic()
+                known = await call(other, "claude_autonomous_status", session_id=WAITING, detail="full")
+                assert time.monotonic() - began < 2.5
+                assert (known["worker"], known["status"]) == ("offline", "running")
+                assert known["goal"] == GOAL
+                assert "overnight up" in known["next"]
+        waited = await call(client, "claude_autonomous_wait", session_ids=[WAITING], timeout_seconds=1)
+        assert waited["timed_out"] is True
+        rows = (await call(client, "claude_autonomous_list"))["sessions"]
+        assert [row["session_id"] for row in rows] == [WAITING]
+        assert "no worker answers" in (await refused(client, "claude_autonomous_events", session_id=WAITING)).lower()
+        assert "worker offline" in (await refused(client, "claude_autonomous_diff", session_id=WAITING)).lower()
+
+        receipt = await call(client, "claude_autonomous_control", session_id=WAITING, action="pause", when="now")
+        assert receipt["accepted"] is True
+        async with asyncio.timeout(30):  # the message brings the worker back
+            while (await call(client, "claude_autonomous_status", session_id=WAITING))["worker"] == "offline":
+                await asyncio.sleep(0.05)
+
+
+async def test_a_start_that_takes_too_long_goes_on_and_is_found_again(empty_place: Place) -> None:
+    place = empty_place
+    found = stack.find(place.settings)
+    assert found is not None
+    for process in (found.supervisor, found.worker, found.server):
+        kill(process)
+    async with place.client(engine=Engine(place.settings, patience_seconds=0.2)) as client:
+        said = await refused(client, "claude_autonomous", goal="Wait.", session_id="too-slow")
+        assert "Starting goes on in the background" in said
+        assert "session_id='too-slow'" in said
+        await until(lambda: (up := stack.find(place.settings)) is not None and up.up, what="the stack")
+        async with asyncio.timeout(20):
+            while (await client.call_tool("claude_autonomous", {"goal": "Wait.", "session_id": "too-slow"})).is_error:
+                await asyncio.sleep(0.05)
+        assert (await call(client, "claude_autonomous_status", session_id=WAITING))["goal"] == GOAL
+        await call(client, "claude_autonomous_cancel", session_id="too-slow")
+
+
+async def test_a_stack_that_moved_is_found_again(empty_place: Place) -> None:
+    place = empty_place
+    async with place.client() as client:
+        await call(client, "claude_autonomous_status", session_id=WAITING)
+        before = stack.find(place.settings)
+        await asyncio.to_thread(stack.down, place.settings)
+        elsewhere = place.settings.model_copy(update={"port": free_port()})
+        after = await asyncio.to_thread(stack.ensure_up, elsewhere, wait_seconds=60)
+        assert before is not None
+        assert before.address != after.address
+        known = await call(client, "claude_autonomous_status", session_id=WAITING)
+        assert (known["goal"], known["worker"]) == (GOAL, "online")
+        await call(client, "claude_autonomous_cancel", session_id=WAITING)
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+    return port

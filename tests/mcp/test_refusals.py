@@ -1,0 +1,188 @@
+"""What is refused, and whether the words say what to do instead."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mcp import Client
+
+import mcp_server
+from overnight import stack
+from overnight.base.settings import Settings
+from overnight.mcp.engine import Engine
+from tests.mcp.conftest import MODES, Mode, Place, refused, text_of
+from tests.sessions.plays import GOAL
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(
+    ("tool", "arguments"),
+    [
+        ("claude_autonomous_status", {}),
+        ("claude_autonomous_control", {"action": "pause"}),
+        ("claude_autonomous_control", {"action": "resume"}),
+        ("claude_autonomous_steer", {"guidance": "x"}),
+        ("claude_autonomous_cancel", {}),
+        ("claude_autonomous_events", {}),
+        ("claude_autonomous_diff", {}),
+    ],
+)
+async def test_an_unknown_id_is_answered_with_known_ones(
+    place: Place, mode: Mode, tool: str, arguments: dict[str, Any]
+) -> None:
+    async with place.client(mode) as client:
+        said = await refused(client, tool, session_id="No such; session", **arguments)
+    assert said.startswith("there is no session 'No such; session'")
+
+
+async def test_waiting_for_an_unknown_id_fails_at_once(place: Place) -> None:
+    async with place.client() as client:
+        said = await refused(client, "claude_autonomous_wait", session_ids=["nobody"], timeout_seconds=600)
+    assert said.startswith("there is no session 'nobody'")
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "field"),
+    [
+        ("claude_autonomous", {}, "goal"),
+        ("claude_autonomous", {"goal": "x"}, "goal"),
+        ("claude_autonomous", {"goal": "x" * 20_001}, "goal"),
+        ("claude_autonomous", {"goal": "ü" * 20_000}, "goal"),
+        ("claude_autonomous", {"goal": GOAL, "project": ""}, "project"),
+        ("claude_autonomous", {"goal": GOAL, "ref": "r" * 201}, "ref"),
+        ("claude_autonomous", {"goal": GOAL, "validation_command": "v" * 2_001}, "validation_command"),
+        ("claude_autonomous", {"goal": GOAL, "setup_command": "s" * 2_001}, "setup_command"),
+        ("claude_autonomous", {"goal": GOAL, "success_criteria": ["w"] * 7}, "success_criteria"),
+        ("claude_autonomous", {"goal": GOAL, "success_criteria": ["w" * 401]}, "success_criteria.0"),
+        ("claude_autonomous", {"goal": GOAL, "mode": "single"}, "mode"),
+        ("claude_autonomous", {"goal": GOAL, "max_iterations": 0}, "max_iterations"),
+        ("claude_autonomous", {"goal": GOAL, "max_iterations": 10_001}, "max_iterations"),
+        ("claude_autonomous", {"goal": GOAL, "success_threshold": 0}, "success_threshold"),
+        ("claude_autonomous", {"goal": GOAL, "success_threshold": 1.01}, "success_threshold"),
+        ("claude_autonomous", {"goal": GOAL, "max_time_minutes": 0.5}, "max_time_minutes"),
+        ("claude_autonomous", {"goal": GOAL, "max_time_minutes": 100_001}, "max_time_minutes"),
+        ("claude_autonomous", {"goal": GOAL, "max_cost_usd": 0}, "max_cost_usd"),
+        ("claude_autonomous", {"goal": GOAL, "max_cost_usd": 100_001}, "max_cost_usd"),
+        ("claude_autonomous", {"goal": GOAL, "on_limit": "ignore"}, "on_limit"),
+        ("claude_autonomous", {"goal": GOAL, "model": "m" * 129}, "model"),
+        ("claude_autonomous", {"goal": GOAL, "session_id": "Not An Id"}, "session_id"),
+        ("claude_autonomous_status", {"session_id": ""}, "session_id"),
+        ("claude_autonomous_status", {"session_id": "x", "detail": "all"}, "detail"),
+        ("claude_autonomous_wait", {"session_ids": []}, "session_ids"),
+        ("claude_autonomous_wait", {"session_ids": ["x"] * 11}, "session_ids"),
+        ("claude_autonomous_wait", {"session_ids": ["x"], "timeout_seconds": 0.5}, "timeout_seconds"),
+        ("claude_autonomous_wait", {"session_ids": ["x"], "timeout_seconds": 3_601}, "timeout_seconds"),
+        ("claude_autonomous_wait", {"session_ids": ["x"], "until": "change"}, "until"),
+        ("claude_autonomous_list", {"limit": 0}, "limit"),
+        ("claude_autonomous_list", {"limit": 101}, "limit"),
+        ("claude_autonomous_list", {"status": "finished"}, "status"),
+        ("claude_autonomous_control", {"session_id": "x", "action": "stop"}, "action"),
+        ("claude_autonomous_control", {"session_id": "x", "action": "pause", "reason": "r" * 201}, "reason"),
+        ("claude_autonomous_control", {"session_id": "x", "action": "pause", "when": "later"}, "when"),
+        ("claude_autonomous_steer", {"session_id": "x", "guidance": ""}, "guidance"),
+        ("claude_autonomous_steer", {"session_id": "x", "guidance": "g" * 2_001}, "guidance"),
+        ("claude_autonomous_steer", {"session_id": "x", "guidance": "ü" * 2_000}, "guidance"),
+        ("claude_autonomous_steer", {"session_id": "x", "guidance": "g", "when": "turn"}, "when"),
+        ("claude_autonomous_events", {"session_id": "x", "after": -1}, "after"),
+        ("claude_autonomous_events", {"session_id": "x", "limit": 51}, "limit"),
+        ("claude_autonomous_diff", {"session_id": "x", "format": "html"}, "format"),
+    ],
+)
+async def test_every_bound_is_told_in_one_line(place: Place, tool: str, arguments: dict[str, Any], field: str) -> None:
+    async with place.client() as client:
+        said = await refused(client, tool, **arguments)
+    assert f"{field}: " in said.lower()
+    assert "[type=" not in said
+    assert len(said) < 400
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_an_argument_that_nobody_knows_is_refused_with_the_nearest(place: Place, mode: Mode) -> None:
+    async with place.client(mode) as client:
+        said = await refused(client, "claude_autonomous", goal=GOAL, max_iteration=3, colour="red")
+        assert "'max_iteration' (did you mean 'max_iterations'?), 'colour'." in said
+        assert "claude_autonomous takes: goal, project, " in said
+        assert "'workdir'" in await refused(client, "claude_autonomous", goal=GOAL, workdir="/tmp")
+        said = await refused(client, "claude_autonomous_stats", session_id="x")
+        assert "'claude_autonomous_stats' (did you mean 'claude_autonomous_status'?)" in said
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"mode": "iterative"}, "mode 'iterative'"),
+        ({"auto_deploy": True}, "auto_deploy is not in this version"),
+        ({"protected_paths": ["tests"]}, "protected_paths are not in this version"),
+        ({"project": "/nowhere/at/all"}, "project: "),
+        ({"project": "ext::sh -c true"}, "project: "),
+        ({"project": str(Path(__file__).parent.parent.parent), "ref": "no-such-branch"}, "no-such-branch"),
+    ],
+)
+async def test_what_cannot_be_done_is_refused_before_anything_starts(
+    place: Place, asked: dict[str, Any], words: str
+) -> None:
+    sid = place.name()
+    async with place.client() as client:
+        assert words in await refused(client, "claude_autonomous", goal=GOAL, session_id=sid, **asked)
+        assert "there is no session" in await refused(client, "claude_autonomous_status", session_id=sid)
+
+
+async def test_an_id_that_is_taken_by_another_goal_is_refused(place: Place) -> None:
+    sid = place.name()
+    async with place.client() as client:
+        await client.call_tool("claude_autonomous", {"goal": GOAL, "session_id": sid})
+        said = await refused(client, "claude_autonomous", goal="Something else.", session_id=sid)
+        assert "is taken by a session with another goal" in said
+        await client.call_tool("claude_autonomous_cancel", {"session_id": sid})
+
+
+async def test_another_credential_than_the_workers_is_told(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-another-secret")
+    async with place.client() as client:
+        said = await refused(client, "claude_autonomous", goal=GOAL)
+    assert "another credential" in said
+    assert "overnight down && overnight up" in said
+    assert "sk-" not in said
+
+
+async def test_without_any_credential_nothing_is_started(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ANTHROPIC_API_KEY")
+    monkeypatch.setenv("CLAUDE_CONFIG_DIR", str(tmp_path))
+    settings = Settings(home=tmp_path / "home")
+    async with place.client(engine=Engine(settings)) as client:
+        said = await refused(client, "claude_autonomous", goal=GOAL)
+    assert "ANTHROPIC_API_KEY" in said
+    assert "claude setup-token" in said
+    assert stack.find(settings) is None
+    assert not settings.home.exists()
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_a_crash_tells_nothing_but_where_to_look(
+    place: Place, mode: Mode, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = mcp_server.build(Engine(place.settings))
+
+    async def claude_crash() -> str:
+        raise RuntimeError("password=hunter2")
+
+    server.add_tool(claude_crash)
+    async with Client(server, mode=mode) as client:
+        result = await client.call_tool("claude_crash", {})
+    said = text_of(result)
+    assert result.is_error
+    assert said.startswith("Internal error in claude_crash (reference ")
+    assert "hunter2" not in said
+
+
+async def test_a_temporal_of_the_persons_own_that_is_away_is_named(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TEMPORAL_ADDRESS", "127.0.0.1:1")
+    async with place.client() as client:
+        said = await refused(client, "claude_autonomous_list")
+    assert "TEMPORAL_ADDRESS" in said

@@ -1,0 +1,154 @@
+"""Records the histories that the replay tests replay.
+
+    python -m tests.replay.record            record all of them anew
+    python -m tests.replay.record NAME ...   record some
+
+Each is the history of one whole session with typed fakes, on a dev server that skips waits. Record anew only until
+the first release, or beside the old ones (under another name) when a patched branch is added: an old history that no
+longer replays is a session in flight that would break.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from tests.workflows.conftest import Bench, Handle, reaches, time_skipping_server, workers
+from tests.workflows.fakes import PRICE, Working, World, in_turn, unavailable
+from workflows.contracts.messages import RaiseLimits
+from workflows.contracts.outcome import Outcome
+from workflows.contracts.state import Status
+from workflows.session import CONTINUE_AFTER_ITERATIONS, AutonomousSession
+
+HISTORIES = Path(__file__).parent / "histories"
+
+Scenario = Callable[[Bench], Awaitable[Handle]]
+
+
+async def completed_after_a_fix(bench: Bench) -> Handle:
+    bench.world.steps = 2
+    bench.world.passes_at = 3
+    return await bench.start()
+
+
+async def confirmed_at_the_second_try(bench: Bench) -> Handle:
+    bench.world.passes_at = 1
+    bench.world.clean_passes = lambda iteration: iteration >= 2
+    return await bench.start()
+
+
+async def cancelled_during_execute(bench: Bench) -> Handle:
+    handle = await _working(bench)
+    await handle.signal("cancel", "enough")
+    return handle
+
+
+async def cancelled_through_temporal(bench: Bench) -> Handle:
+    handle = await _working(bench)
+    await handle.cancel()
+    return handle
+
+
+async def paused_by_cost_then_raised(bench: Bench) -> Handle:
+    handle = await bench.start(max_cost_usd=2 * PRICE)
+    await reaches(handle, Status.PAUSED)
+    await handle.execute_update(AutonomousSession.raise_limits, RaiseLimits(max_cost_usd=10))
+    return handle
+
+
+async def usage_limit_waited(bench: Bench) -> Handle:
+    bench.world.passes_at = 1
+    bench.world.before["execute"] = in_turn(Outcome.USAGE_LIMIT, unavailable())
+    return await bench.start()
+
+
+async def steered_now(bench: Bench) -> Handle:
+    handle = await _working(bench)
+    await handle.signal("steer", {"guidance": "use roses", "when": "now", "id": "m1"})
+    return handle
+
+
+async def paused_now_and_told_nonsense(bench: Bench) -> Handle:
+    handle = await _working(bench)
+    await handle.signal("pause", {"when": "now", "reason": "lunch"})
+    await reaches(handle, Status.PAUSED)
+    await handle.signal("steer", args=["one", "two"])
+    await handle.signal("stear", 17)
+    await handle.signal("resume")
+    return handle
+
+
+async def stuck_then_helped(bench: Bench) -> Handle:
+    world = bench.world
+    world.passes_at = 1
+    world.judge_says = world.changes = lambda _iteration: False
+    handle = await bench.start()
+    await reaches(handle, Status.PAUSED)
+    world.judge_says = world.changes = lambda _iteration: True
+    await handle.signal("resume")
+    return handle
+
+
+async def continued_as_new(bench: Bench) -> Handle:
+    bench.world.passes_at = CONTINUE_AFTER_ITERATIONS + 2
+    first = await bench.start(max_cost_usd=1_000)
+    await first.result()
+    return bench.env.client.get_workflow_handle_for(AutonomousSession.run, first.id)
+
+
+SCENARIOS: list[Scenario] = [
+    completed_after_a_fix,
+    confirmed_at_the_second_try,
+    cancelled_during_execute,
+    cancelled_through_temporal,
+    paused_by_cost_then_raised,
+    usage_limit_waited,
+    steered_now,
+    paused_now_and_told_nonsense,
+    stuck_then_helped,
+    continued_as_new,
+]
+
+
+async def _working(bench: Bench) -> Handle:
+    working = Working()
+    bench.world.before["execute"] = working
+    handle = await bench.start()
+    await working.started.wait()
+    return handle
+
+
+def _anonymous(value: Any) -> Any:
+    """A history without what names the machine it was recorded on; replay looks at none of it."""
+    if isinstance(value, list):
+        return [_anonymous(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    left_out = {"stackTrace", "workerVersion", "priority"}
+    return {
+        key: "recorder" if key == "identity" else _anonymous(item) for key, item in value.items() if key not in left_out
+    }
+
+
+async def record(names: list[str]) -> None:
+    async with time_skipping_server() as env:
+        for scenario in SCENARIOS:
+            if names and scenario.__name__ not in names:
+                continue
+            world, queue = World(), f"recorded-{uuid4().hex[:8]}"
+            async with workers(env, queue, world):
+                handle = await scenario(Bench(env, world, queue))
+                await handle.result()
+                history = await handle.fetch_history()
+            path = HISTORIES / f"{scenario.__name__}.json"
+            path.write_text(json.dumps(_anonymous(history.to_json_dict()), separators=(",", ":")) + "\n")
+            sys.stdout.write(f"{path.name}: {len(history.events)} events, {path.stat().st_size:,} bytes\n")
+
+
+if __name__ == "__main__":
+    asyncio.run(record(sys.argv[1:]))

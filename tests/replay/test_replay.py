@@ -1,0 +1,48 @@
+"""Sessions in flight survive an upgrade: recorded histories replay with today's code.
+
+How they are recorded, and when to record anew: ``tests/replay/record.py``.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from temporalio.client import WorkflowHistory
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.worker import Replayer
+from temporalio.workflow import NondeterminismError
+
+from tests.replay.record import HISTORIES, SCENARIOS
+from workflows.session import AutonomousSession
+
+MAX_BYTES = 150_000
+
+
+def replayer() -> Replayer:
+    return Replayer(workflows=[AutonomousSession], data_converter=pydantic_data_converter)
+
+
+@pytest.mark.parametrize("path", sorted(HISTORIES.glob("*.json")), ids=lambda path: path.stem)
+async def test_it_replays(path: Path) -> None:
+    assert path.stat().st_size < MAX_BYTES
+    await replayer().replay_workflow(WorkflowHistory.from_json(path.stem, path.read_text()))
+
+
+def test_every_scenario_is_recorded() -> None:
+    assert {s.__name__ for s in SCENARIOS} <= {path.stem for path in HISTORIES.glob("*.json")}
+
+
+async def test_a_changed_decision_is_noticed() -> None:
+    recorded = (HISTORIES / "completed_after_a_fix.json").read_text()
+    assert '"name":"diagnose"' in recorded
+    changed = recorded.replace('"name":"diagnose"', '"name":"reflect"')
+    with pytest.raises(NondeterminismError):
+        await replayer().replay_workflow(WorkflowHistory.from_json("changed", changed))
+
+
+@pytest.mark.parametrize("path", sorted(HISTORIES.glob("*.json")), ids=lambda path: path.stem)
+def test_it_names_no_machine(path: Path) -> None:
+    assert set(re.findall(r'"identity":"([^"]*)"', path.read_text())) <= {"recorder"}
+    assert "stackTrace" not in path.read_text()
