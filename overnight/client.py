@@ -186,10 +186,8 @@ class Sessions:
         url = self.monitor_url(session_id)
         stopped = _stopped_from_outside(described.status)
         try:
-            known = await self._handle(session_id).query(
-                AutonomousSession.status, rpc_timeout=timedelta(seconds=QUERY_SECONDS)
-            )
-        except (RPCError, WorkflowQueryFailedError):
+            known: SessionStatus = await self._ask(session_id, AutonomousSession.status)
+        except (RPCError, WorkflowQueryFailedError, TimeoutError):
             known = await from_description(described)
         if stopped:
             known = known.model_copy(
@@ -249,8 +247,8 @@ class Sessions:
 
     async def diff(self, session_id: str, *, path: str | None = None, stat: bool = False) -> DiffAnswer:
         """What the session changed since its base commit. Raises ``UnreachableError`` without a worker."""
-        spec, status = await self._spec(session_id), await self.status(session_id)
-        branch = await self._branch(spec)
+        spec = await self._spec(session_id)
+        status, branch = await asyncio.gather(self.status(session_id), self._branch(spec))
         base = spec.project.commit or (branch.commits[-1].commit if branch.commits else None)
         head = status.commit or (branch.commits[0].commit if branch.commits else None)
         if base is None or head is None:
@@ -335,9 +333,14 @@ class Sessions:
     async def _query(self, session_id: str, query: Any) -> Any:
         await self._describe(session_id)
         try:
-            return await self._handle(session_id).query(query, rpc_timeout=timedelta(seconds=QUERY_SECONDS))
-        except (RPCError, WorkflowQueryFailedError) as error:
+            return await self._ask(session_id, query)
+        except (RPCError, WorkflowQueryFailedError, TimeoutError) as error:
             raise UnreachableError(f"no worker answers for {session_id} now ({_short(error)}); {_DOCTOR}") from None
+
+    async def _ask(self, session_id: str, query: Any) -> Any:
+        asked = self._handle(session_id).query(query, rpc_timeout=timedelta(seconds=QUERY_SECONDS))
+        # The SDK's own limit is one of each attempt, and it makes several.
+        return await asyncio.wait_for(asked, QUERY_SECONDS)
 
     async def _send(self, session_id: str, signal: str, message: Message) -> Accepted:
         described = await self._describe(session_id)

@@ -70,7 +70,7 @@ class Gated:
                 self._cancelled_by_temporal()
             if state.cancelled_by is not None:
                 raise SessionOverError(Status.CANCELLED, state.cancelled_by)
-            over = limits.spent(state, now, starting_iteration=starting_iteration) if spends else None
+            over = limits.spent(state, starting_iteration=starting_iteration) if spends else None
             if over is not None and state.paused_by is None:
                 if self.spec.on_limit == "fail":
                     raise SessionOverError(Status.FAILED, over)
@@ -85,7 +85,6 @@ class Gated:
                 break
         state.wait_until = None
         self.interrupt_any = self.interrupt_execute = False
-        record.start_clock(state, workflow.now())
 
     def hold(self, reason: str) -> None:
         """Hold the session at the next gate until a person resumes it."""
@@ -93,10 +92,8 @@ class Gated:
         record.event(self.state, workflow.now(), "limit", f"paused: {self.state.paused_by}")
 
     async def _rest(self, over: Callable[[], bool], until: datetime | None = None) -> None:
-        """Wait with the clock stopped."""
-        now = workflow.now()
-        record.stop_clock(self.state, now)
-        longest = until - now if until else None
+        """Wait for a person, or for a time: no slot is held, and it is not active time."""
+        longest = until - workflow.now() if until else None
         if not await self.until(lambda: over() or self.state.cancelled_by is not None, longest):
             self.state.wait_until = None
 

@@ -71,7 +71,9 @@ class AutonomousSession(Gated):
         if self.state.plan is not None:
             return
         result = await self.owed(
-            "plan", lambda: calls.plan(asks.plan(*self.known)), lambda r: r.plan is not None and r.base is not None
+            "plan",
+            lambda: calls.plan(asks.plan(self.spec, self.state)),
+            lambda r: r.plan is not None and r.base is not None,
         )
         criteria.freeze(self.state, result)
         steps = len(result.plan.steps) if result.plan else 0
@@ -99,7 +101,7 @@ class AutonomousSession(Gated):
             await self.gate()
             self.show("execute", Status.RUNNING, "")
             carried = inbox.waiting_guidance(self.state)
-            result = await self.attend(calls.execute(asks.execute(*self.known, task)), steerable=True)
+            result = await self.attend(calls.execute(asks.execute(self.spec, self.state, task)), steerable=True)
             record.charge(self.state, "execute", result)
             tasks.advance(self.state, result)
             inbox.deliver_guidance(self.state, workflow.now(), carried if result.usage.responses else [])
@@ -121,7 +123,9 @@ class AutonomousSession(Gated):
 
     async def judge(self) -> bool:
         """Verdicts on what no command decides; whether everything holds. A judge that is down means: not yet."""
-        result = await self.owed("judge", lambda: calls.judge(asks.judge(*self.known)), lambda r: bool(r.verdicts))
+        result = await self.owed(
+            "judge", lambda: calls.judge(asks.judge(self.spec, self.state)), lambda r: bool(r.verdicts)
+        )
         card = (self.state.card or asks.new_card(self.state)).model_copy(update={"verdicts": result.verdicts})
         criteria.score(self.state, card, self.threshold)
         return criteria.all_hold(self.state.criteria, card, self.threshold)
@@ -138,7 +142,7 @@ class AutonomousSession(Gated):
 
     async def diagnose(self) -> None:
         """Root cause of what is not met, and a fix; without an answer the plan goes on."""
-        result = await self.ask("diagnose", lambda: calls.diagnose(asks.diagnose(*self.known)))
+        result = await self.ask("diagnose", lambda: calls.diagnose(asks.diagnose(self.spec, self.state)))
         if result.diagnosis is not None:
             tasks.remember_try(self.state, result.diagnosis)
             self.state.fix = tasks.fix_task(result.diagnosis, self.state.iteration)
@@ -148,14 +152,13 @@ class AutonomousSession(Gated):
         """Keep the strategy or change it; when changing it has not helped, ask a person first."""
         if given_up := stuck.gave_up(self.state):
             self.hold(given_up)
-        result = await self.ask("reflect", lambda: calls.reflect(asks.reflect(*self.known, why)))
+        result = await self.ask("reflect", lambda: calls.reflect(asks.reflect(self.spec, self.state, why)))
         changed = stuck.reflected(self.state, why, result.reflection)
         text = f"new strategy: {self.state.strategy}" if changed else "the strategy stays"
         self.note("phase", f"reflected ({why}): {text}")
 
     def end(self, status: Status, reason: str) -> SessionResult:
         """The session is over: its last word, for lists, the Web UI and whoever waits for the result."""
-        record.stop_clock(self.state, workflow.now())
         self.state.wait_until = None
         self.note("end", f"{status.value}: {reason}")
         self.show(status=status, reason=reason)

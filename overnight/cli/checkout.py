@@ -110,7 +110,7 @@ def _fetch(source: BranchAnswer, repository: Path) -> Taken:
     ref = f"refs/heads/{branch}"
     done = _git(
         repository,
-        *("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance", "--no-recurse-submodules"),
+        *("fetch", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance", "--no-recurse-submodules"),
         *(source.vault, f"{ref}:{ref}"),
     )
     after = _tip(repository, branch)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import platform
 import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,10 +57,10 @@ def home(settings: Settings) -> Finding:
         nearest = next(p for p in (place, *place.parents) if p.exists() or p.is_symlink())
         if not nearest.is_dir():
             return Finding(name="home", state="red", detail=f"{nearest} is not a folder", fix=fix)
-        if not os.access(nearest, os.W_OK | os.X_OK):
-            return Finding(name="home", state="red", detail=f"{nearest} cannot be written", fix=fix)
+        with tempfile.TemporaryFile(dir=nearest):
+            pass
     except OSError as error:
-        return Finding(name="home", state="red", detail=f"{place}: {error.strerror}", fix=fix)
+        return Finding(name="home", state="red", detail=f"{place} cannot be written: {error.strerror}", fix=fix)
     detail = str(place) if nearest == place else f"{place} (made at the first start)"
     return Finding(name="home", state="green", detail=detail)
 

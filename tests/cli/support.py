@@ -93,7 +93,7 @@ class Cli:
             cwd=cwd or self.cwd,
             timeout=timeout,
         )
-        assert "Traceback" not in done.stderr + done.stdout, done.stderr + done.stdout
+        assert "Traceback" not in done.stderr, done.stderr
         return Done(done.returncode, done.stdout, done.stderr)
 
     def start(self, *arguments: str, cwd: Path | None = None) -> subprocess.Popen[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -11,20 +12,35 @@ import pytest
 
 from overnight.base.version import VERSION
 from overnight.cli import run
-from tests.cli.support import Cli, clean_environment
+from tests.cli.support import clean_environment
 
-COMMANDS = (
-    "up down run watch list status pause resume steer cancel limits diff report checkout doctor demo events"
-).split()
+COMMANDS = [
+    "up",
+    "down",
+    "run",
+    "watch",
+    "list",
+    "status",
+    "pause",
+    "resume",
+    "steer",
+    "cancel",
+    "limits",
+    "diff",
+    "report",
+    "checkout",
+    "doctor",
+    "demo",
+    "events",
+]
 
 
 @pytest.fixture
 def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A home that is not there and must not come to be, with a credential."""
     monkeypatch.setattr("os.environ", clean_environment(tmp_path / "home", ANTHROPIC_API_KEY="k"))
-    yield_home = tmp_path / "home"
     monkeypatch.chdir(tmp_path)
-    return yield_home
+    return tmp_path / "home"
 
 
 @pytest.mark.parametrize(
@@ -168,15 +184,11 @@ def test_help_is_quick_and_imports_nothing_heavy(tmp_path: Path, arguments: list
         "heavy = {'temporalio', 'claude_agent_sdk', 'uvicorn', 'rich.live'} & set(sys.modules);"
         "sys.exit(f'{code} {heavy}' if code or heavy else 0)"
     )
-    cli = Cli(clean_environment(tmp_path), tmp_path)
-    import subprocess
-
+    environment = clean_environment(tmp_path)
     took = []
     for _ in range(3):
         begun = time.monotonic()
-        done = subprocess.run(
-            [sys.executable, "-c", code, *arguments], env=cli.environment, capture_output=True, text=True
-        )
+        done = subprocess.run([sys.executable, "-c", code, *arguments], env=environment, capture_output=True, text=True)
         took.append(time.monotonic() - begun)
         assert done.returncode == 0, done.stderr
     assert min(took) < 1.0  # half a second on an idle machine

@@ -125,8 +125,8 @@ async def a_place(model: ScriptedModel, stage: Stage) -> AsyncIterator[Place]:
             await asyncio.to_thread(end, process, 3.0)
         await asyncio.to_thread(stack.down, settings)
         left = [p for p in psutil.process_iter(["cmdline"]) if any(str(home) in a for a in p.info["cmdline"] or [])]
-        for process in left:
-            process.kill()
+        for one in left:
+            one.kill()
         shutil.rmtree(home, ignore_errors=True)
         assert left == []
 

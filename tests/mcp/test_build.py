@@ -17,10 +17,10 @@ from tests.sessions.plays import CHECK, GOAL
 
 
 async def test_a_build_from_start_to_diff_over_stdio(place: Place) -> None:
-    progress: list[tuple[float, float | None, str | None]] = []
+    seen: list[tuple[float, float | None, str | None]] = []
 
-    async def on_progress(done: float, total: float | None, message: str | None) -> None:
-        progress.append((done, total, message))
+    async def on_progress(progress: float, total: float | None, message: str | None) -> None:
+        seen.append((progress, total, message))
 
     async with place.stdio() as client:
         began = time.monotonic()
@@ -39,7 +39,7 @@ async def test_a_build_from_start_to_diff_over_stdio(place: Place) -> None:
         assert isinstance(waited, dict)
         assert (waited["status"], waited["timed_out"]) == ("completed", False), waited
         assert [one["session_id"] for one in waited["sessions"]] == [sid]
-        assert progress[0] == (0, 60, "waiting")
+        assert seen[0] == (0, 60, "waiting")
 
         short = await call(client, "claude_autonomous_status", session_id=sid)
         assert (short["status"], short["progress"], short["iteration"]) == ("completed", 100, 1)

@@ -97,10 +97,10 @@ async def test_cancel_ends_it_and_twice_changes_nothing(place: Place, mode: Mode
 
 
 async def test_a_wait_that_the_client_gives_up_leaves_the_session_alone(place: Place) -> None:
-    progress: list[float] = []
+    seen: list[float] = []
 
-    async def on_progress(done: float, total: float | None, message: str | None) -> None:
-        progress.append(done)
+    async def on_progress(progress: float, total: float | None, message: str | None) -> None:
+        seen.append(progress)
 
     async with place.client() as client:
         sid, _ = await held(place, client)
@@ -112,8 +112,8 @@ async def test_a_wait_that_the_client_gives_up_leaves_the_session_alone(place: P
                 read_timeout_seconds=7,
                 progress_callback=on_progress,
             )
-        assert len(progress) >= 2, "a sign of life at least every 10 seconds"
-        assert progress == sorted(set(progress))
+        assert len(seen) >= 2, "a sign of life at least every 10 seconds"
+        assert seen == sorted(set(seen))
         after = await call(client, "claude_autonomous_events", session_id=sid)
         assert (after["status"], after["events"]) == ("running", before["events"])
         await call(client, "claude_autonomous_cancel", session_id=sid)

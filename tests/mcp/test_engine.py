@@ -42,7 +42,7 @@ async def test_with_the_worker_away_looking_goes_on(empty_place: Place) -> None:
             async with place.client(engine=engine) as other:
                 began = time.monotonic()
                 known = await call(other, "claude_autonomous_status", session_id=WAITING, detail="full")
-                assert time.monotonic() - began < 2.5
+                assert time.monotonic() - began < 2
                 assert (known["worker"], known["status"]) == ("offline", "running")
                 assert known["goal"] == GOAL
                 assert "overnight up" in known["next"]
@@ -55,9 +55,7 @@ async def test_with_the_worker_away_looking_goes_on(empty_place: Place) -> None:
 
         receipt = await call(client, "claude_autonomous_control", session_id=WAITING, action="pause", when="now")
         assert receipt["accepted"] is True
-        async with asyncio.timeout(30):  # the message brings the worker back
-            while (await call(client, "claude_autonomous_status", session_id=WAITING))["worker"] == "offline":
-                await asyncio.sleep(0.05)
+        await until(lambda: up(place), what="the worker, brought back by the message")
 
 
 async def test_a_start_that_takes_too_long_goes_on_and_is_found_again(empty_place: Place) -> None:
@@ -70,7 +68,7 @@ async def test_a_start_that_takes_too_long_goes_on_and_is_found_again(empty_plac
         said = await refused(client, "claude_autonomous", goal="Wait.", session_id="too-slow")
         assert "Starting goes on in the background" in said
         assert "session_id='too-slow'" in said
-        await until(lambda: (up := stack.find(place.settings)) is not None and up.up, what="the stack")
+        await until(lambda: up(place), what="the stack")
         async with asyncio.timeout(20):
             while (await client.call_tool("claude_autonomous", {"goal": "Wait.", "session_id": "too-slow"})).is_error:
                 await asyncio.sleep(0.05)
@@ -91,6 +89,11 @@ async def test_a_stack_that_moved_is_found_again(empty_place: Place) -> None:
         known = await call(client, "claude_autonomous_status", session_id=WAITING)
         assert (known["goal"], known["worker"]) == (GOAL, "online")
         await call(client, "claude_autonomous_cancel", session_id=WAITING)
+
+
+def up(place: Place) -> bool:
+    found = stack.find(place.settings)
+    return found is not None and found.up
 
 
 def free_port() -> int:

@@ -165,13 +165,13 @@ def test_requests_from_the_largest_state_are_small(by_command: bool) -> None:
     state = largest_state(SPEC, by_command=by_command)
     task = tasks.next_task(state)
     built = [
-        asks.plan(SPEC, state, MOMENT),
-        asks.execute(SPEC, state, MOMENT, task),
+        asks.plan(SPEC, state),
+        asks.execute(SPEC, state, task),
         asks.validate(SPEC, state),
         asks.validate(SPEC, state, clean=True),
-        asks.judge(SPEC, state, MOMENT),
-        asks.diagnose(SPEC, state, MOMENT),
-        asks.reflect(SPEC, state, MOMENT, "stuck: " + "x" * 400),
+        asks.judge(SPEC, state),
+        asks.diagnose(SPEC, state),
+        asks.reflect(SPEC, state, "stuck: " + "x" * 400),
     ]
     for request in built:
         assert size(request) < PAYLOAD_LIMIT

@@ -112,7 +112,6 @@ class SessionState(Mutable):
     started_at: datetime | None = None
     updated_at: datetime | None = None
     active_seconds: Seconds = 0.0
-    clock_since: datetime | None = None
     """Since when active time runs; absent while paused or waiting."""
 
     base: Sha | None = None

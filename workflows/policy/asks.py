@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from workflows.contracts.evidence import Scorecard
 from workflows.contracts.requests import (
     MAX_HISTORY,
@@ -34,10 +32,10 @@ def new_card(state: SessionState) -> Scorecard:
     return Scorecard(commit=head(state))
 
 
-def plan(spec: SessionSpec, state: SessionState, now: datetime) -> PlanRequest:
+def plan(spec: SessionSpec, state: SessionState) -> PlanRequest:
     return PlanRequest(
         site=_site(spec, state, state.base),
-        allowance=allowance(spec, state, "plan", now),
+        allowance=allowance(spec, state, "plan"),
         goal=spec.goal,
         validation_command=spec.validation_command,
         setup_command=spec.setup_command,
@@ -46,10 +44,10 @@ def plan(spec: SessionSpec, state: SessionState, now: datetime) -> PlanRequest:
     )
 
 
-def execute(spec: SessionSpec, state: SessionState, now: datetime, task: Task) -> ExecuteRequest:
+def execute(spec: SessionSpec, state: SessionState, task: Task) -> ExecuteRequest:
     return ExecuteRequest(
         site=_site(spec, state, head(state)),
-        allowance=allowance(spec, state, "execute", now),
+        allowance=allowance(spec, state, "execute"),
         step=task.step,
         subject=task.title,
         brief=tasks.brief(spec, state, task),
@@ -66,10 +64,10 @@ def validate(spec: SessionSpec, state: SessionState, *, clean: bool = False) -> 
     )
 
 
-def judge(spec: SessionSpec, state: SessionState, now: datetime) -> JudgeRequest:
+def judge(spec: SessionSpec, state: SessionState) -> JudgeRequest:
     return JudgeRequest(
         site=_site(spec, state, head(state)),
-        allowance=allowance(spec, state, "judge", now),
+        allowance=allowance(spec, state, "judge"),
         goal=spec.goal,
         base=state.base or head(state),
         criteria=criteria.judged(state.criteria),
@@ -77,10 +75,10 @@ def judge(spec: SessionSpec, state: SessionState, now: datetime) -> JudgeRequest
     )
 
 
-def diagnose(spec: SessionSpec, state: SessionState, now: datetime) -> DiagnoseRequest:
+def diagnose(spec: SessionSpec, state: SessionState) -> DiagnoseRequest:
     return DiagnoseRequest(
         site=_site(spec, state, head(state)),
-        allowance=allowance(spec, state, "diagnose", now),
+        allowance=allowance(spec, state, "diagnose"),
         goal=spec.goal,
         failures=criteria.failures(spec, state),
         tries=state.tries,
@@ -88,10 +86,10 @@ def diagnose(spec: SessionSpec, state: SessionState, now: datetime) -> DiagnoseR
     )
 
 
-def reflect(spec: SessionSpec, state: SessionState, now: datetime, why: str) -> ReflectRequest:
+def reflect(spec: SessionSpec, state: SessionState, why: str) -> ReflectRequest:
     return ReflectRequest(
         site=_site(spec, state, head(state)),
-        allowance=allowance(spec, state, "reflect", now),
+        allowance=allowance(spec, state, "reflect"),
         goal=spec.goal,
         strategy=state.strategy,
         why=why,

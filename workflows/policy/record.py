@@ -35,29 +35,15 @@ def error(state: SessionState, now: datetime, phase: Phase, kind: str, text: str
 
 
 def charge(state: SessionState, phase: Phase, report: CallReport) -> None:
-    """Charge what a call used, and remember how long the phase takes when it ran to its end."""
+    """Charge what a call used, and remember how long the phase takes when it ran to its end.
+
+    Active time is the time that calls ran, by their own clock: a night in which the machine slept costs none.
+    """
     state.usage = state.usage + report.usage
+    state.active_seconds += report.seconds
     if report.outcome is Outcome.COMPLETED:
         times = state.times.get(phase) or PhaseTimes()
         state.times = {
             **state.times,
             phase: PhaseTimes(count=times.count + 1, seconds=times.seconds + report.seconds),
         }
-
-
-def start_clock(state: SessionState, now: datetime) -> None:
-    """Active time runs from now on."""
-    if state.clock_since is None:
-        state.clock_since = now
-
-
-def stop_clock(state: SessionState, now: datetime) -> None:
-    """Active time stands still from now on."""
-    state.active_seconds = active_seconds(state, now)
-    state.clock_since = None
-
-
-def active_seconds(state: SessionState, now: datetime) -> float:
-    """Seconds of active time up to ``now``."""
-    running = (now - state.clock_since).total_seconds() if state.clock_since else 0.0
-    return state.active_seconds + max(0.0, running)

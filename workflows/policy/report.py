@@ -9,7 +9,6 @@ from workflows.contracts.plan import Criterion, StepStatus
 from workflows.contracts.spec import SessionSpec
 from workflows.contracts.state import SessionResult, SessionState, Status
 from workflows.contracts.text import clip
-from workflows.policy import record
 from workflows.policy.progress import progress
 from workflows.policy.record import one_line
 from workflows.policy.view import branch, evidence_of
@@ -36,7 +35,7 @@ def report(spec: SessionSpec, state: SessionState, now: datetime) -> str:
     """The report of a session in any state, at most 24,000 bytes."""
     percent, basis = progress(state)
     commit = state.checkpoint.commit if state.checkpoint else state.base
-    minutes = record.active_seconds(state, now) / 60
+    minutes = state.active_seconds / 60
     lines = [
         f"# {_headline(state)}: {one_line(spec.goal, 120)}",
         "",
@@ -69,9 +68,9 @@ def report(spec: SessionSpec, state: SessionState, now: datetime) -> str:
 def _cost(state: SessionState) -> str:
     used = state.usage
     tokens = used.input_tokens + used.cache_read_tokens + used.cache_write_tokens
-    estimated = f" (${used.estimated_usd:.4f} of it estimated)" if used.estimated_usd else ""
+    estimated = f" ({used.estimated_usd:.4f} of it estimated)" if used.estimated_usd else ""
     return (
-        f"${used.cost_usd:.4f} of ${state.limits.max_cost_usd:.2f}{estimated}: {used.calls} Claude Code calls,"
+        f"{used.cost_usd:.4f} of {state.limits.max_cost_usd:.2f} USD{estimated}: {used.calls} Claude Code calls,"
         f" {used.responses} responses, {tokens} tokens in, {used.output_tokens} out"
     )
 

@@ -9,7 +9,6 @@ from workflows.contracts.spec import SessionSpec
 from workflows.contracts.state import SessionState, Status
 from workflows.contracts.status import Glance, GuidanceStatus, SessionStatus, StepStatusLine, TestResult
 from workflows.contracts.text import clip
-from workflows.policy import record
 from workflows.policy.criteria import holds
 from workflows.policy.progress import estimated_completion, progress
 from workflows.policy.record import one_line
@@ -94,7 +93,7 @@ def status(spec: SessionSpec, state: SessionState, now: datetime) -> SessionStat
         cost_usd=round(state.usage.cost_usd, 6),
         max_cost_usd=state.limits.max_cost_usd,
         usage=state.usage,
-        elapsed_minutes=round(record.active_seconds(state, now) / 60, 2),
+        elapsed_minutes=round(state.active_seconds / 60, 2),
         max_time_minutes=state.limits.max_time_minutes,
         estimated_completion=estimated_completion(state, now),
         waiting_until=state.wait_until,
@@ -126,12 +125,12 @@ def scoreboard(spec: SessionSpec, state: SessionState, now: datetime) -> str:
     percent, basis = progress(state)
     doing = state.reason or (next_move(spec, state) if _ends_soon(state) else _doing(state))
     iterations = f"{state.iteration} of {state.limits.max_iterations}"
-    minutes = f"{record.active_seconds(state, now) / 60:.1f} of {state.limits.max_time_minutes:g}"
+    minutes = f"{state.active_seconds / 60:.1f} of {state.limits.max_time_minutes:g}"
     lines = [
         f"**Goal:** {one_line(spec.goal)}",
         "",
         f"**{state.status.value}** · {state.phase} · iteration {iterations} · {percent} % ({basis})",
-        f"${state.usage.cost_usd:.2f} of ${state.limits.max_cost_usd:.2f} · {minutes} active minutes",
+        f"{state.usage.cost_usd:.2f} of {state.limits.max_cost_usd:.2f} USD · {minutes} active minutes",
         "",
         f"**Now:** {doing}",
         "",
