@@ -187,8 +187,10 @@ class Sessions:
         stopped = _stopped_from_outside(described.status)
         try:
             known: SessionStatus = await self._ask(session_id, AutonomousSession.status)
-        except (RPCError, WorkflowQueryFailedError, TimeoutError):
+        except (RPCError, WorkflowQueryFailedError, TimeoutError) as error:
             known = await from_description(described)
+            if _WEDGED in str(error):
+                known = known.model_copy(update={"worker": "online", "next": _WEDGED_NEXT})
         if stopped:
             known = known.model_copy(
                 update={
@@ -395,6 +397,12 @@ class Sessions:
 
 
 _DOCTOR = "see `overnight doctor`"
+_WEDGED = "Workflow Task in failed state"
+"""What Temporal says when a worker is there, but fails on this very session."""
+_WEDGED_NEXT = (
+    "The worker fails on this session (an internal error, see its log); nothing is lost, and the session goes on by"
+    " itself once that is mended."
+)
 
 
 def _stopped_from_outside(status: WorkflowExecutionStatus | None) -> str:

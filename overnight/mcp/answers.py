@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -18,6 +19,8 @@ from workflows.policy.inbox import LIMIT
 MAX_CHARACTERS = 40_000
 """Of one result, as indented JSON: some clients put what is longer out of the model's sight."""
 MAX_PATCH = 30_000
+REPORT_ROOM = 10_000
+"""What the output of tests leaves to the report, at least."""
 LISTED_GOAL = 120
 
 
@@ -223,9 +226,12 @@ def status_answer(known: SessionStatus, *, report: str | None = None, full: bool
         values["test_results"] = [{**ran, "tail": ""} for ran in values["test_results"]]
         return SessionAnswer(**values)
     answer = SessionAnswer(**values)
-    if report:
-        answer = cut_text(answer, "report", report, MAX_CHARACTERS)
-    return answer
+    for keep in (400, 100, 0):
+        if _size(answer) <= MAX_CHARACTERS - REPORT_ROOM:
+            break
+        tails = [ran.model_copy(update={"tail": ran.tail[-keep:] if keep else ""}) for ran in answer.test_results]
+        answer = answer.model_copy(update={"test_results": tails, "truncated": True})
+    return cut_text(answer, "report", report or "", MAX_CHARACTERS)
 
 
 def waited(known: list[SessionStatus], through: SessionStatus | None, seconds: float) -> Waited:
@@ -315,12 +321,13 @@ A = TypeVar("A", SessionAnswer, Diff)
 def cut_text(answer: A, field: str, text: str, limit: int) -> A:
     """``answer`` with as much of ``text`` in ``field`` as keeps it within ``limit`` characters."""
     whole = answer.model_copy(update={field: text})
-    over = _size(whole) - limit
-    while over > 0 and text:
-        text = text[: max(0, len(text) - max(over, 200))]
-        whole = answer.model_copy(update={field: f"{text}\n… (cut)", "truncated": True})
-        over = _size(whole) - limit
-    return whole
+    if _size(whole) <= limit:
+        return whole
+
+    def cut(length: int) -> A:
+        return answer.model_copy(update={field: f"{text[:length]}\n… (cut)", "truncated": True})
+
+    return cut(bisect_right(range(1, len(text)), limit, key=lambda length: _size(cut(length))))
 
 
 def _common(known: SessionStatus, answer: type[BaseModel]) -> dict[str, Any]:

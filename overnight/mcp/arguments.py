@@ -17,7 +17,8 @@ State = Literal["queued", "running", "paused", "waiting_limit", "waiting_approva
 def _optional(schema: dict[str, Any]) -> None:
     """An argument that may be absent, or null; its schema says neither, since some clients cannot read ``anyOf``."""
     schema.pop("default", None)
-    schema.update(*[one for one in schema.pop("anyOf") if one != {"type": "null"}])
+    (real,) = (one for one in schema.pop("anyOf") if one != {"type": "null"})
+    schema.update(real)
 
 
 _OPTIONAL: Any = {"json_schema_extra": _optional}

@@ -31,11 +31,11 @@ def test_up_twice_is_one_stack_and_down_ends_it(cli: Cli, tmp_path: Path) -> Non
 
 def test_doctor_on_a_healthy_engine(cli: Cli, finished: Finished) -> None:
     done = cli("doctor", "--json")
-    states = {finding["name"]: finding["state"] for finding in done.json["findings"]}
-    assert list(states)[: len(NAMES)] == NAMES
-    assert [states[name] for name in NAMES] == ["green"] * len(NAMES)
-    assert "disk" in states
-    assert "isolation" in states
+    findings = done.json["findings"]
+    names = [finding["name"] for finding in findings]
+    assert names[: len(NAMES)] == NAMES
+    assert {"isolation", "disk"} <= set(names)
+    assert [finding for finding in findings[: len(NAMES)] if finding["state"] != "green"] == []
     shown = cli("doctor", "--offline")
     assert "model " not in shown.out
     assert "holds your credential (api_key from ANTHROPIC_API_KEY)" in shown.out

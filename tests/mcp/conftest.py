@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -144,6 +145,19 @@ async def empty_place(credentials: tuple[ScriptedModel, Stage]) -> AsyncIterator
     """A home of the module's own, in which nothing runs yet."""
     async with a_place(*credentials) as place:
         yield place
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """A project with one commit."""
+    path = tmp_path / "project"
+    path.mkdir()
+    (path / "README.md").write_text("# greeter\n")
+    for command in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "Begin"]):
+        author = ["-c", "user.name=Ada", "-c", "user.email=ada@example.org"]
+        subprocess.run(["git", *author, *command], cwd=path, check=True)
+    (path / "notes.txt").write_text("not committed\n")
+    return path
 
 
 async def call(client: Client, tool: str, meta: Any = None, **arguments: Any) -> dict[str, Any]:

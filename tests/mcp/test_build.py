@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import psutil
 import pytest
@@ -106,14 +107,15 @@ async def test_a_session_outlives_a_killed_server_and_client(place: Place) -> No
     assert waited["status"] == "completed", waited
 
 
-async def test_what_a_start_was_given_arrives(place: Place) -> None:
+async def test_what_a_start_was_given_arrives(place: Place, repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sid = place.name()
+    monkeypatch.chdir(repository.parent)  # where the client is, the worker is somewhere else
     async with place.client("legacy") as client:
         started = await call(
             client,
             "claude_autonomous",
             goal=GOAL,
-            project=str(ROOT / "tests" / "mcp" / ".." / ".."),
+            project="project",
             validation_command=CHECK,
             success_criteria=["It is polite."],
             max_iterations=7,
@@ -123,6 +125,7 @@ async def test_what_a_start_was_given_arrives(place: Place) -> None:
             session_id=sid,
         )
         assert (started["max_iterations"], started["max_time_minutes"], started["max_cost_usd"]) == (7, 11, 1.5)
+        assert "1 uncommitted files of the project are not part of it" in started["next"]
         (plan,) = [await until(lambda: place.asked(sid, "plan"), what="the plan's first request")]
         assert plan[0].model == "claude-haiku-4-5"
         assert "It is polite." in plan[0].prompt

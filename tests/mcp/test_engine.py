@@ -9,7 +9,11 @@ import asyncio
 import socket
 import time
 
+import pytest
+from temporalio.client import WorkflowQueryFailedError
+
 from overnight import stack
+from overnight.client import Sessions
 from overnight.demo.reply import Hang
 from overnight.mcp.engine import Engine
 from tests.mcp.conftest import Place, call, kill, refused, until
@@ -56,6 +60,24 @@ async def test_with_the_worker_away_looking_goes_on(empty_place: Place) -> None:
         receipt = await call(client, "claude_autonomous_control", session_id=WAITING, action="pause", when="now")
         assert receipt["accepted"] is True
         await until(lambda: up(place), what="the worker, brought back by the message")
+
+
+async def test_a_worker_that_fails_on_a_session_is_not_called_offline(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with place.client() as client:
+        sid = place.name(play(by_iteration(WRITES_IT), plan=Hang()))
+        await call(client, "claude_autonomous", goal=GOAL, session_id=sid)
+
+        async def failing(*_: object) -> None:
+            raise WorkflowQueryFailedError("Unable to query workflow due to Workflow Task in failed state.")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Sessions, "_ask", failing)
+            known = await call(client, "claude_autonomous_status", session_id=sid)
+        assert known["worker"] == "online"
+        assert "The worker fails on this session" in known["next"]
+        await call(client, "claude_autonomous_cancel", session_id=sid)
 
 
 async def test_a_start_that_takes_too_long_goes_on_and_is_found_again(empty_place: Place) -> None:

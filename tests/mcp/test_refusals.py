@@ -117,13 +117,15 @@ async def test_an_argument_that_nobody_knows_is_refused_with_the_nearest(place: 
         ({"protected_paths": ["tests"]}, "protected_paths are not in this version"),
         ({"project": "/nowhere/at/all"}, "project: "),
         ({"project": "ext::sh -c true"}, "project: "),
-        ({"project": str(Path(__file__).parent.parent.parent), "ref": "no-such-branch"}, "no-such-branch"),
+        ({"project": "REPOSITORY", "ref": "no-such-branch"}, "no-such-branch"),
     ],
 )
 async def test_what_cannot_be_done_is_refused_before_anything_starts(
-    place: Place, asked: dict[str, Any], words: str
+    place: Place, repository: Path, asked: dict[str, Any], words: str
 ) -> None:
     sid = place.name()
+    if asked.get("project") == "REPOSITORY":
+        asked = {**asked, "project": str(repository)}
     async with place.client() as client:
         assert words in await refused(client, "claude_autonomous", goal=GOAL, session_id=sid, **asked)
         assert "there is no session" in await refused(client, "claude_autonomous_status", session_id=sid)

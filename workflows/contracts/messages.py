@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -12,61 +12,47 @@ When = Literal["turn", "now"]
 SteerWhen = Literal["next_step", "now"]
 
 
-def _from_text(field: str, value: Any) -> Any:
-    """A bare string stands for the one field that matters."""
-    return {field: value} if isinstance(value, str) else value
-
-
 class Message(Contract):
     """Base of signals; ``id`` makes a message that is sent twice count once."""
 
+    main: ClassVar[str] = "reason"
+    """The field that a bare string stands for."""
+
     id: Key | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _bare(cls, value: Any) -> Any:
+        return {cls.main: value} if isinstance(value, str) else value
 
-class Pause(Message):
+
+class Reasoned(Message):
+    """A message that needs no word of explanation, but may have one."""
+
+    reason: Line = ""
+
+
+class Pause(Reasoned):
     """Stop at the end of the turn, or now; an execute that is stopped keeps its work."""
 
-    reason: Line = ""
     when: When = "turn"
 
-    @model_validator(mode="before")
-    @classmethod
-    def _bare(cls, value: Any) -> Any:
-        return _from_text("reason", value)
 
-
-class Resume(Message):
+class Resume(Reasoned):
     """Go on."""
-
-    reason: Line = ""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _bare(cls, value: Any) -> Any:
-        return _from_text("reason", value)
 
 
 class Steer(Message):
     """Guidance for the next execute, or for the one that runs, which is interrupted and goes on with it."""
 
+    main: ClassVar[str] = "guidance"
+
     guidance: Guidance
     when: SteerWhen = "next_step"
 
-    @model_validator(mode="before")
-    @classmethod
-    def _bare(cls, value: Any) -> Any:
-        return _from_text("guidance", value)
 
-
-class Cancel(Message):
+class Cancel(Reasoned):
     """End the session; its work stays on the branch."""
-
-    reason: Line = ""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _bare(cls, value: Any) -> Any:
-        return _from_text("reason", value)
 
 
 class RaiseLimits(Message):
