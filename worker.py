@@ -50,6 +50,7 @@ RESERVED_BYTES = 1_000_000_000
 MAX_TURNS = 32
 CONNECT_ATTEMPTS = 30
 HEARTBEAT_THROTTLE = timedelta(seconds=1)
+STICKY = timedelta(seconds=1)
 
 
 def turn_slots(settings: Settings) -> int:
@@ -77,6 +78,8 @@ def workers(client: Client, host: Host, settings: Settings, task_queue: str = TA
             activities=light,
             max_concurrent_activities=20,
             max_concurrent_workflow_tasks=8,
+            # Questions go to the worker that knows the session; after its death they must not wait for it for long.
+            sticky_queue_schedule_to_start_timeout=STICKY,
             **common,
         ),
         Worker(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx2
@@ -54,7 +55,17 @@ async def _claude_code(settings: Settings) -> Finding:
 def _credential(credential: Credential | None) -> Finding:
     if credential is None:
         return Finding(name="credential", state="red", detail="none found", fix=HOW_TO_GET_ONE)
-    return Finding(name="credential", state="green", detail=f"{credential.kind} from {credential.source}")
+    detail = f"{credential.kind} from {credential.source}"
+    if credential.expires_at is None:
+        return Finding(name="credential", state="green", detail=detail)
+    over = credential.expires_at <= datetime.now(UTC)
+    return Finding(
+        name="credential",
+        state="red" if over else "yellow",
+        detail=f"{detail}, {'ended' if over else 'ends'} at {credential.expires_at:%Y-%m-%d %H:%M} UTC",
+        fix=f"{'start `claude` once, which renews it; ' if over else ''}for a whole night, `claude setup-token` makes"
+        " a token that lasts: set it as CLAUDE_CODE_OAUTH_TOKEN",
+    )
 
 
 async def _model(credential: Credential) -> Finding:

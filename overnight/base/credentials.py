@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
@@ -33,6 +34,8 @@ class Credential(BaseModel):
     """Where it was found, for people: a variable's name or a file."""
     upstream: str = DEFAULT_UPSTREAM
     """Base URL of the service that takes it."""
+    expires_at: datetime | None = None
+    """When a Claude login ends, unless Claude Code renews it before; None for what does not end by itself."""
 
     @property
     def fingerprint(self) -> str:
@@ -65,9 +68,13 @@ def _claude_login(env: Mapping[str, str], home: Path, upstream: str) -> Credenti
     folder = Path(env.get("CLAUDE_CONFIG_DIR") or home / ".claude")
     path = folder / ".credentials.json"
     try:
-        token = json.loads(path.read_text())["claudeAiOauth"]["accessToken"]
-    except (OSError, ValueError, KeyError, TypeError):
+        login = json.loads(path.read_text())["claudeAiOauth"]
+        token, until = login["accessToken"], login.get("expiresAt")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
     if not isinstance(token, str) or not token:
         return None
-    return Credential(kind="claude_login", secret=SecretStr(token), source=str(path), upstream=upstream)
+    ends = datetime.fromtimestamp(until / 1000, UTC) if isinstance(until, int | float) else None
+    return Credential(
+        kind="claude_login", secret=SecretStr(token), source=str(path), upstream=upstream, expires_at=ends
+    )
