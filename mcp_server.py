@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import hashlib
 import os
@@ -295,6 +296,13 @@ async def serve(server: OvernightServer, parent: int) -> NoReturn:
 
 def main() -> NoReturn:
     """Entry point of ``overnight-mcp``."""
+    parser = argparse.ArgumentParser(
+        prog="overnight-mcp",
+        description="Overnight's MCP server on standard input and output. An MCP client starts it, not a person.",
+        epilog="For Claude Code: claude mcp add overnight -- overnight-mcp",
+    )
+    parser.add_argument("--version", action="version", version=f"overnight-mcp {VERSION}")
+    parser.parse_args()
     parent = os.getppid()
     try:
         settings = Settings()

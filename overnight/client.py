@@ -127,6 +127,8 @@ class Sessions:
                 rpc_timeout=timedelta(seconds=CALL_SECONDS),
             )
         except WorkflowAlreadyStartedError:
+            if request.session_id is None:
+                return await self.start(request, credential=credential)  # a name by chance, and taken: another one
             return await self.status(spec.session_id)
         except RPCError as error:
             raise _unreachable(error) from None

@@ -89,10 +89,10 @@ class NewSession(BaseModel):
 
 
 def name_of(goal: str) -> str:
-    """A readable id for a session with this goal, for example ``build-a-todo-app-7f3a``."""
+    """A readable id for a session with this goal, for example ``build-a-todo-app-7f3a2c``."""
     words = re.findall(r"[a-z0-9]+", goal.lower())[:5]
     slug = "-".join(words)[:40].strip("-") or "session"
-    return f"{slug}-{secrets.token_hex(2)}"
+    return f"{slug}-{secrets.token_hex(3)}"
 
 
 def in_words(error: ValidationError) -> str:
