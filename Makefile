@@ -13,7 +13,7 @@ demo: $(STAMP)  ## run a whole autonomous session, offline, with a scripted mode
 	@$(BIN)/overnight demo
 
 test: $(STAMP)  ## run the tests (real Temporal, real Claude Code, scripted model)
-	@$(BIN)/python -m pytest -q
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 check: $(STAMP)  ## lint, types, import rules
 	@$(BIN)/ruff check .

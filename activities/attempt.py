@@ -29,6 +29,8 @@ class Attempt:
         self.stop = asyncio.Event()
         """Set when the work is to come to rest: cancelled, paused by an operator, worker leaving."""
         self.why = ""
+        self.lost = False
+        """A later attempt has taken this one's place: it must leave everything to that one."""
         self.earlier = _carried(list(info.heartbeat_details))
         """What earlier attempts of this activity used: it was billed, though they never answered."""
         self.usage: Callable[[], Usage] = Usage
@@ -46,8 +48,9 @@ class Attempt:
     def beat(self) -> None:
         activity.heartbeat(Beat(usage=self.spent(), activity=self.doing))
 
-    def halt(self, why: str) -> None:
+    def halt(self, why: str, lost: bool = False) -> None:
         self.why = self.why or why
+        self.lost |= lost
         self.stop.set()
 
 
@@ -67,7 +70,7 @@ async def attend(work: Callable[[Attempt], Awaitable[R]]) -> R:
             except asyncio.CancelledError:
                 if inner.cancelled():
                     raise
-                attempt.halt(_reason())
+                attempt.halt(*_reason())
     finally:
         for helper in helpers:
             helper.cancel()
@@ -86,15 +89,16 @@ async def _leaving(attempt: Attempt) -> None:
     attempt.halt("the worker is leaving")
 
 
-def _reason() -> str:
+def _reason() -> tuple[str, bool]:
+    """Why this attempt was cancelled, in words, and whether a later one has taken its place."""
     details = activity.cancellation_details()
     if details is None or details.cancel_requested:
-        return "stopped on request"
+        return "stopped on request", False
     if details.worker_shutdown:
-        return "the worker is leaving"
+        return "the worker is leaving", False
     if details.paused:
-        return "paused by an operator"
-    return "this attempt has lost its place to a later one"
+        return "paused by an operator", False
+    return "a later attempt has taken this one's place", True
 
 
 def _carried(details: list[object]) -> Usage:

@@ -7,6 +7,7 @@ from pathlib import Path
 from uuid import NAMESPACE_URL, uuid5
 
 from temporalio import activity
+from temporalio.exceptions import ApplicationError
 
 from activities.asking import LOCK_SECONDS, describe_failures, describe_tries, lease_for, report, settled
 from activities.attempt import Attempt, attend
@@ -57,6 +58,9 @@ class Execute:
             resumed = transcript is not None
             worktree = await self.host.worktree(site, start, keep_changes=resumed or attempt.number > 1)
             told = await self._call(attempt, request, worktree, conversation, resumed=resumed)
+            if attempt.lost:
+                # The later attempt waits for the lock: it finds the work and the conversation as they are.
+                raise ApplicationError(attempt.why, type="AttemptLost")
             if told.outcome in _SPOILT and transcript is not None:
                 transcript.unlink(missing_ok=True)
             made = await checkpoint(

@@ -134,24 +134,10 @@ def test_checkout_into_a_new_folder(cli: Cli, finished: Finished, tmp_path: Path
     assert "exists already" in refused.err
 
 
-def test_a_new_project_is_said_to_be_one_and_is_cloned(cli: Cli, tmp_path: Path) -> None:
-    done = cli("run", "-", "--validate", VALIDATE, "--id", "brand-new", given="Write nightshift.py\n")
-    assert done.code == 0, done.err
-    assert "project: a new project" in done.err
-    for words in (
-        "session brand-new started",
-        "#2: 4 of 4 criteria met",
-        "Ran 12 tests",
-        "overnight checkout brand-new",
-    ):
-        assert words in done.out
-    taken = cli("checkout", "brand-new", cwd=tmp_path)
-    assert taken.code == 0
-    assert git(tmp_path / "brand-new", "log", "-1", "--format=%s").startswith("fix: ")
-
-    same = cli("run", "Write nightshift.py", "--id", "brand-new", "--detach", "--json").json
+def test_the_same_id_again_is_the_same_session(cli: Cli, finished: Finished) -> None:
+    same = cli("run", "Write nightshift.py", "--id", finished.id, "--detach", "--json").json
     assert same["status"] == "completed"
-    other = cli("run", "Something else", "--id", "brand-new")
+    other = cli("run", "Something else", "--id", finished.id)
     assert other.code == 2
     assert "is taken by a session with another goal" in other.err
 

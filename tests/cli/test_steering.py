@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import signal
+from pathlib import Path
 
-from tests.cli.support import VALIDATE, Cli, eventually, read_until
+from tests.cli.support import VALIDATE, Cli, eventually, git, read_until
 
 
 def status_of(cli: Cli, session: str) -> str:
@@ -84,11 +85,13 @@ def test_a_cancelled_session_ends_with_1(cli: Cli) -> None:
     assert "is over and takes no more messages" in late.err
 
 
-def test_a_limit_pauses_and_a_person_at_a_terminal_raises_it(cli: Cli) -> None:
-    done = cli("run", "x", "--id", "limited", "--validate", VALIDATE, "--max-iterations", "1", "--wait")
+def test_a_limit_pauses_and_a_person_at_a_terminal_raises_it(cli: Cli, tmp_path: Path) -> None:
+    done = cli("run", "-", "--id", "limited", "--validate", VALIDATE, "--max-iterations", "1", "--wait", given="x\n")
     assert done.code == 5
+    assert "project: a new project" in done.err
+    for words in ("session limited started", "FAILED (failures=2)", "overnight limits limited"):
+        assert words in done.out
     assert "paused: limit: iterations: 1 of 1 are done" in done.out
-    assert "overnight limits limited" in done.out
 
     refused = cli("limits", "limited", "--max-iterations", "5", given="")
     assert refused.code == 2
@@ -101,6 +104,9 @@ def test_a_limit_pauses_and_a_person_at_a_terminal_raises_it(cli: Cli) -> None:
     assert raised.code == 0
     assert "limited: $7.00, 5 iterations" in raised.out
     assert cli("watch", "limited", "--wait").code == 0
+    # A new project has no repository yet: its branch comes as one.
+    assert cli("checkout", "limited", cwd=tmp_path).code == 0
+    assert git(tmp_path / "limited", "log", "-1", "--format=%s").startswith("fix: ")
 
 
 def test_a_limit_that_fails_ends_with_1(cli: Cli) -> None:

@@ -106,3 +106,10 @@ WRONG_THEN_RIGHT = by_iteration(
         Text("Fixed."),
     ],
 )
+HALF_DONE: Script = [
+    write("test_greet.py", TEST),
+    shell("python3 -c 'import time; time.sleep(600)'", timeout=900_000),
+    write("greet.py", RIGHT),
+    Text("Done."),
+]
+"""Writes the test, then works for ten minutes; the rest comes when it is resumed."""

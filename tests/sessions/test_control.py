@@ -13,16 +13,8 @@ import pytest
 from overnight.demo.reply import Text
 from overnight.errors import SessionClosedError, UnknownSessionError
 from tests.sessions.conftest import Shop, git
-from tests.sessions.plays import RIGHT, TEST, WRITES_IT, Script, by_iteration, play, shell, write
+from tests.sessions.plays import HALF_DONE, WRITES_IT, by_iteration, play, shell
 from workflows.contracts.state import Status
-
-HALF_DONE: Script = [
-    write("test_greet.py", TEST),
-    shell("python3 -c 'import time; time.sleep(600)'", timeout=900_000),
-    write("greet.py", RIGHT),
-    Text("Done."),
-]
-"""Writes the test, then works for ten minutes; the rest comes when it is resumed."""
 
 
 async def busy(shop: Shop, session_id: str) -> None:
