@@ -7,6 +7,8 @@ import os
 import re
 import secrets
 import shlex
+import shutil
+import sys
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -198,7 +200,7 @@ class Performance:
 
     def _tell(self, shown: Shown, code: Code) -> None:
         status, sid = shown.status, shown.status.session_id
-        take = f"OVERNIGHT_HOME={shlex.quote(str(self._home))} overnight checkout {sid}"
+        take = _command(self._home, "checkout", sid)
         if self._json:
             output.as_json(
                 {
@@ -232,9 +234,9 @@ class Performance:
         output.say(f"  code    {take}")
         if self._keep:
             output.say(f"  page    {status.monitor_url}")
-            output.say(f"  stack   still running, so that the page works; stop it with: {_down(self._home)}")
+            output.say(f"  stack   still running, so that the page works; stop it with: {_command(self._home, 'down')}")
         else:
-            output.say(f"  page    {status.monitor_url} (after {_up(self._home)})")
+            output.say(f"  page    {status.monitor_url} (after {_command(self._home, 'up')})")
             output.say("  stack   stopped (--keep leaves it running)")
 
     def _note(self, text: str) -> None:
@@ -252,9 +254,8 @@ async def _cancel_old(sessions: Sessions) -> None:
                 await sessions.cancel(old.session_id, reason="a new demo began")
 
 
-def _up(home: Path) -> str:
-    return f"OVERNIGHT_HOME={shlex.quote(str(home))} overnight up"
-
-
-def _down(home: Path) -> str:
-    return f"OVERNIGHT_HOME={shlex.quote(str(home))} overnight down"
+def _command(home: Path, *args: str) -> str:
+    """A line to copy: this very program, on the demo's home."""
+    found = shutil.which("overnight") or sys.argv[0].endswith(".py")
+    program = "overnight" if found else os.path.relpath(sys.argv[0])
+    return f"OVERNIGHT_HOME={shlex.quote(str(home))} {shlex.join([program, *args])}"

@@ -68,7 +68,7 @@ class FileLine(Contract):
 
 class DiffAnswer(Contract):
     files: Annotated[list[FileLine], Field(max_length=MAX_FILES)] = []
-    patch: Annotated[str, MaxBytes(PATCH_BYTES, clipped=True)] = ""
+    patch: Annotated[str, MaxBytes(PATCH_BYTES, clipped=True, verbatim=True)] = ""
     truncated: bool = False
 
 

@@ -51,6 +51,8 @@ class MaxBytes:
     limit: int
     clipped: bool = False
     keep: str = "head"
+    verbatim: bool = False
+    """Clipped, but with every control character as it was: a patch must apply."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_after_validator_function(self._check, handler(source))
@@ -62,7 +64,7 @@ class MaxBytes:
 
     def _check(self, value: str) -> str:
         if self.clipped:
-            return clip(printable(value), self.limit, keep=self.keep)
+            return clip(value if self.verbatim else printable(value), self.limit, keep=self.keep)
         size = len(value.encode("utf-8", "replace"))
         if size > self.limit:
             raise PydanticCustomError(
