@@ -6,17 +6,13 @@ import asyncio
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal, TypeVar
+from typing import Literal
 from uuid import uuid4
 
 from pydantic import BaseModel, ValidationError
 from temporalio.client import (
-    ActivityFailureError,
     Client,
-    WorkflowExecutionDescription,
     WorkflowExecutionStatus,
-    WorkflowHandle,
-    WorkflowQueryFailedError,
     WorkflowUpdateFailedError,
 )
 from temporalio.common import (
@@ -26,7 +22,7 @@ from temporalio.common import (
     WorkflowIDReusePolicy,
 )
 from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
-from temporalio.service import RPCError, RPCStatusCode
+from temporalio.service import RPCError
 
 from overnight.base.credentials import HOW_TO_GET_ONE, Credential
 from overnight.base.settings import Settings
@@ -36,9 +32,8 @@ from overnight.errors import (
     NotReadyError,
     SessionClosedError,
     UnknownSessionError,
-    UnreachableError,
 )
-from overnight.offline import WORKFLOW_TYPE, from_description, from_listing, listed_query
+from overnight.exchange import CALL_SECONDS, Exchange, closed_or_unreachable, unreachable
 from overnight.request import NewSession, in_words
 from workflows.contracts.messages import Cancel, Message, Pause, RaiseLimits, Resume, Steer, SteerWhen, When
 from workflows.contracts.reads import (
@@ -60,14 +55,10 @@ from workflows.policy import view
 from workflows.policy.record import one_line
 from workflows.session import AutonomousSession
 
-CALL_SECONDS = 2.0
-QUERY_SECONDS = 1.5
 POLL_SECONDS = 0.5
 
 FOR_A_PERSON = frozenset({Status.PAUSED, Status.WAITING_APPROVAL})
 """Statuses in which nothing goes on until a person acts."""
-
-A = TypeVar("A", bound=BaseModel)
 
 
 class Accepted(BaseModel):
@@ -87,6 +78,7 @@ class Sessions:
         self._settings = settings
         self._ui_url = ui_url
         self._queue = task_queue
+        self._exchange = Exchange(client, task_queue)
 
     # ------------------------------------------------------------------ starting
 
@@ -131,7 +123,7 @@ class Sessions:
                 return await self.start(request, credential=credential)  # a name by chance, and taken: another one
             return await self.status(spec.session_id)
         except RPCError as error:
-            raise _unreachable(error) from None
+            raise unreachable(error) from None
         queued = view.status(spec, state, datetime.now(UTC))
         notes = (
             f" {answer.dirty_files} uncommitted files of the project are not part of it." if answer.dirty_files else ""
@@ -174,49 +166,23 @@ class Sessions:
 
     async def inspect(self, project: str | None, ref: str | None = None) -> ProjectAnswer:
         """How a worker sees a project; ``problem`` says in words what is wrong with it."""
-        return await self._read("read_project", ProjectQuestion(location=project, ref=ref), ProjectAnswer)
+        return await self._exchange.read("read_project", ProjectQuestion(location=project, ref=ref), ProjectAnswer)
 
     async def host(self) -> HostAnswer:
         """What the worker is, holds and gives."""
-        return await self._read("read_host", None, HostAnswer)
+        return await self._exchange.read("read_host", None, HostAnswer)
 
     # ------------------------------------------------------------------ watching
 
     async def status(self, session_id: str) -> SessionStatus:
         """Where a session stands; without a worker, its last word in Temporal. Raises ``UnknownSessionError``."""
-        described = await self._describe(session_id)
-        url = self.monitor_url(session_id)
-        stopped = _stopped_from_outside(described.status)
-        try:
-            known: SessionStatus = await self._ask(session_id, AutonomousSession.status)
-        except (RPCError, WorkflowQueryFailedError, TimeoutError) as error:
-            known = await from_description(described)
-            if _WEDGED in str(error):
-                known = known.model_copy(update={"worker": "online", "next": _WEDGED_NEXT})
-        if stopped:
-            known = known.model_copy(
-                update={
-                    "status": Status.FAILED,
-                    "reason": stopped,
-                    "next": f"It was {stopped}; its checkpoints are on the branch {view.branch(session_id)}.",
-                }
-            )
-        return known.model_copy(update={"monitor_url": url})
+        return self._linked(await self._exchange.status(session_id))
 
     async def list(
         self, *, status: Status | None = None, project: str | None = None, limit: int = 20
     ) -> Sequence[SessionStatus]:
         """The newest sessions, from Temporal's own list: no worker is asked."""
-        found: list[SessionStatus] = []
-        try:
-            async for item in self._client.list_workflows(listed_query(status, project), limit=limit):
-                known = await from_listing(item)
-                if stopped := _stopped_from_outside(item.status):
-                    known = known.model_copy(update={"status": Status.FAILED, "reason": stopped})
-                found.append(known.model_copy(update={"monitor_url": self.monitor_url(item.id)}))
-        except RPCError as error:
-            raise _unreachable(error) from None
-        return found
+        return [self._linked(known) for known in await self._exchange.listing(status, project, limit)]
 
     async def wait(
         self,
@@ -241,17 +207,17 @@ class Sessions:
 
     async def events(self, session_id: str, *, after: int = 0) -> Events:
         """The last events with a number above ``after``, oldest first. Raises ``UnreachableError`` without a worker."""
-        known: Events = await self._query(session_id, AutonomousSession.events)
+        known: Events = await self._exchange.query(session_id, AutonomousSession.events)
         return known.model_copy(update={"events": [e for e in known.events if e.seq > after]})
 
     async def report(self, session_id: str) -> str:
         """The session's report, as markdown. Raises ``UnreachableError`` without a worker."""
-        said: str = await self._query(session_id, AutonomousSession.report)
+        said: str = await self._exchange.query(session_id, AutonomousSession.report)
         return said
 
     async def diff(self, session_id: str, *, path: str | None = None, stat: bool = False) -> DiffAnswer:
         """What the session changed since its base commit. Raises ``UnreachableError`` without a worker."""
-        spec = await self._spec(session_id)
+        spec = await self._exchange.spec(session_id)
         status, branch = await asyncio.gather(self.status(session_id), self._branch(spec))
         base = spec.project.commit or (branch.commits[-1].commit if branch.commits else None)
         head = status.commit or (branch.commits[0].commit if branch.commits else None)
@@ -259,15 +225,15 @@ class Sessions:
             return DiffAnswer()
         site = Site(session_id=session_id, project=spec.project, commit=head)
         question = DiffQuestion(site=site, base=base, head=head, path=path, stat=stat)
-        return await self._read("read_diff", question, DiffAnswer)
+        return await self._exchange.read("read_diff", question, DiffAnswer)
 
     async def branch(self, session_id: str) -> BranchAnswer:
         """Where the session's branch can be fetched from, and its checkpoints, newest first."""
-        return await self._branch(await self._spec(session_id))
+        return await self._branch(await self._exchange.spec(session_id))
 
     async def project_of(self, session_id: str) -> str | None:
         """Path or URL of the project that a session works on; None for a new one."""
-        return (await self._spec(session_id)).project.location
+        return (await self._exchange.spec(session_id)).project.location
 
     def monitor_url(self, session_id: str) -> str:
         """The session's page in Temporal's Web UI; empty when nobody said where that is."""
@@ -295,16 +261,16 @@ class Sessions:
 
     async def cancel(self, session_id: str, *, reason: str = "") -> Accepted:
         """End the session; its work stays on the branch. Cancelling twice, or after the end, changes nothing."""
-        described = await self._describe(session_id)
+        described = await self._exchange.describe(session_id)
         if described.status is not WorkflowExecutionStatus.RUNNING:
             return Accepted(session_id=session_id, accepted=False, next="It is over already; see its status.")
         return await self._send(session_id, "cancel", Cancel(id=_new_id(), reason=reason))
 
     async def raise_limits(self, session_id: str, limits: RaiseLimits) -> SessionStatus:
         """New limits; a session that a limit paused goes on. Raises ``SessionClosedError``, ``UnreachableError``."""
-        await self._describe(session_id)
+        await self._exchange.describe(session_id)
         try:
-            return await self._handle(session_id).execute_update(
+            return await self._exchange.handle(session_id).execute_update(
                 AutonomousSession.raise_limits,
                 limits,
                 rpc_timeout=timedelta(seconds=CALL_SECONDS),
@@ -315,106 +281,18 @@ class Sessions:
                 raise SessionClosedError(cause.message) from None
             raise InvalidRequestError(str(cause)) from None
         except RPCError as error:
-            raise _closed_or_unreachable(error, session_id) from None
-
-    # ------------------------------------------------------------------ plumbing
-
-    def _handle(self, session_id: str) -> WorkflowHandle[AutonomousSession, Any]:
-        return self._client.get_workflow_handle_for(AutonomousSession.run, session_id)
-
-    async def _describe(self, session_id: str) -> WorkflowExecutionDescription:
-        try:
-            described = await self._handle(session_id).describe(rpc_timeout=timedelta(seconds=CALL_SECONDS))
-            if described.workflow_type == WORKFLOW_TYPE:
-                return described
-        except RPCError as error:
-            if error.status not in {RPCStatusCode.NOT_FOUND, RPCStatusCode.INVALID_ARGUMENT}:
-                raise _unreachable(error) from None
-        newest = [f"{s.session_id} ({s.status.value})" for s in await self.list(limit=5)]
-        shown = f"the newest are: {', '.join(newest)}" if newest else "there are no sessions yet"
-        raise UnknownSessionError(f"there is no session {session_id[:80]!r}; {shown}")
-
-    async def _query(self, session_id: str, query: Any) -> Any:
-        await self._describe(session_id)
-        try:
-            return await self._ask(session_id, query)
-        except (RPCError, WorkflowQueryFailedError, TimeoutError) as error:
-            raise UnreachableError(f"no worker answers for {session_id} now ({_short(error)}); {_DOCTOR}") from None
-
-    async def _ask(self, session_id: str, query: Any) -> Any:
-        asked = self._handle(session_id).query(query, rpc_timeout=timedelta(seconds=QUERY_SECONDS))
-        # The SDK's own limit is one of each attempt, and it makes several.
-        return await asyncio.wait_for(asked, QUERY_SECONDS)
+            raise closed_or_unreachable(error, session_id) from None
 
     async def _send(self, session_id: str, signal: str, message: Message) -> Accepted:
-        described = await self._describe(session_id)
-        if described.status is not WorkflowExecutionStatus.RUNNING:
-            raise SessionClosedError(f"{session_id} is over and takes no more messages; start a new session")
-        try:
-            await self._handle(session_id).signal(signal, message, rpc_timeout=timedelta(seconds=CALL_SECONDS))
-        except RPCError as error:
-            raise _closed_or_unreachable(error, session_id) from None
+        await self._exchange.send(session_id, signal, message)
         return Accepted(session_id=session_id, next="Accepted; the session's status shows when it has taken effect.")
-
-    async def _spec(self, session_id: str) -> SessionSpec:
-        """The spec, from the first event of the session's history: no worker is asked."""
-        described = await self._describe(session_id)
-        async for event in self._handle(session_id).fetch_history_events(page_size=1):
-            payloads = event.workflow_execution_started_event_attributes.input.payloads
-            (start,) = await self._client.data_converter.decode(list(payloads), [SessionStart])
-            return SessionStart.model_validate(start).spec
-        raise UnknownSessionError(f"{described.id} has no history any more")
 
     async def _branch(self, spec: SessionSpec) -> BranchAnswer:
         site = Site(session_id=spec.session_id, project=spec.project, commit=spec.project.commit)
-        return await self._read("read_branch", BranchQuestion(site=site), BranchAnswer)
+        return await self._exchange.read("read_branch", BranchQuestion(site=site), BranchAnswer)
 
-    async def _read(self, name: str, question: BaseModel | None, answer: type[A]) -> A:
-        """Ask a worker, as a standalone activity."""
-        try:
-            return await asyncio.wait_for(
-                self._client.execute_activity(
-                    name,
-                    args=[question] if question is not None else [],
-                    result_type=answer,
-                    id=f"{name.replace('_', '-')}-{uuid4().hex[:12]}",
-                    task_queue=self._queue,
-                    schedule_to_close_timeout=timedelta(seconds=CALL_SECONDS),
-                ),
-                CALL_SECONDS + 0.5,
-            )
-        except ActivityFailureError as error:
-            cause = error.cause
-            if isinstance(cause, ApplicationError):
-                raise InvalidRequestError(f"the worker could not answer {name}: {cause.message}") from None
-            raise UnreachableError(
-                f"worker offline or busy: nobody answered within {CALL_SECONDS:g} s; {_DOCTOR}"
-            ) from None
-        except TimeoutError:
-            raise UnreachableError(
-                f"worker offline or busy: nobody answered within {CALL_SECONDS:g} s; {_DOCTOR}"
-            ) from None
-        except RPCError as error:
-            raise _unreachable(error) from None
-
-
-_DOCTOR = "see `overnight doctor`"
-_WEDGED = "Workflow Task in failed state"
-"""What Temporal says when a worker is there, but fails on this very session."""
-_WEDGED_NEXT = (
-    "The worker fails on this session (an internal error, see its log); nothing is lost, and the session goes on by"
-    " itself once that is mended."
-)
-
-
-def _stopped_from_outside(status: WorkflowExecutionStatus | None) -> str:
-    """How Temporal itself ended a session, in words; empty when it did not."""
-    return {
-        WorkflowExecutionStatus.TERMINATED: "terminated in Temporal",
-        WorkflowExecutionStatus.TIMED_OUT: "timed out in Temporal",
-        WorkflowExecutionStatus.FAILED: "failed in Temporal",
-        WorkflowExecutionStatus.CANCELED: "cancelled in Temporal",
-    }.get(status or WorkflowExecutionStatus.RUNNING, "")
+    def _linked(self, known: SessionStatus) -> SessionStatus:
+        return known.model_copy(update={"monitor_url": self.monitor_url(known.session_id)})
 
 
 def _details(spec: SessionSpec) -> str:
@@ -431,17 +309,3 @@ def _details(spec: SessionSpec) -> str:
 
 def _new_id() -> str:
     return uuid4().hex[:12]
-
-
-def _short(error: Exception) -> str:
-    return str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-
-
-def _unreachable(error: RPCError) -> UnreachableError:
-    return UnreachableError(f"Temporal does not answer ({_short(error)}); {_DOCTOR}")
-
-
-def _closed_or_unreachable(error: RPCError, session_id: str) -> SessionClosedError | UnreachableError:
-    if error.status is RPCStatusCode.NOT_FOUND:
-        return SessionClosedError(f"{session_id} is over and takes no more messages; start a new session")
-    return _unreachable(error)

@@ -13,8 +13,8 @@ import pytest
 from temporalio.client import WorkflowQueryFailedError
 
 from overnight import stack
-from overnight.client import Sessions
 from overnight.demo.reply import Hang
+from overnight.exchange import Exchange
 from overnight.mcp.engine import Engine
 from tests.mcp.conftest import Place, call, kill, refused, until
 from tests.sessions.plays import GOAL, WRITES_IT, by_iteration, play
@@ -73,7 +73,7 @@ async def test_a_worker_that_fails_on_a_session_is_not_called_offline(
             raise WorkflowQueryFailedError("Unable to query workflow due to Workflow Task in failed state.")
 
         with monkeypatch.context() as patch:
-            patch.setattr(Sessions, "_ask", failing)
+            patch.setattr(Exchange, "_query", failing)
             known = await call(client, "claude_autonomous_status", session_id=sid)
         assert known["worker"] == "online"
         assert "The worker fails on this session" in known["next"]
