@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import shutil
 import subprocess
 import sysconfig
+import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -23,3 +25,20 @@ def test_imports_keep_to_the_house_rules() -> None:
         timeout=100,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_rules_name_every_part_of_the_asking_side() -> None:
+    """A new module of ``overnight`` must not be free for activities to import because nobody listed it."""
+    parts = {p.stem if p.suffix else p.name for p in (ROOT / "overnight").iterdir() if p.suffix in {"", ".py"}}
+    asking = {f"overnight.{p}" for p in parts if not p.startswith("_") and p != "base"}
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    for sources in (["activities"], ["overnight.base"]):
+        (contract,) = (c for c in contracts if c["source_modules"] == sources)
+        assert asking <= set(contract["forbidden_modules"])
+
+
+def test_the_mcp_server_only_asks() -> None:
+    tree = ast.parse((ROOT / "mcp_server.py").read_text())
+    imported = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module}
+    imported |= {name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names}
+    assert not {name for name in imported if name.split(".")[0] in {"activities", "worker"}}
