@@ -19,6 +19,7 @@ from activities.workspace import Worktree, checkpoint, find_published, give_agen
 from workflows.contracts import requests
 from workflows.contracts.outcome import Outcome
 from workflows.contracts.requests import ExecuteRequest, ExecuteResult
+from workflows.contracts.text import printable
 from workflows.policy.record import one_line
 
 _SPOILT = {Outcome.TRANSCRIPT_LOST, Outcome.PROMPT_TOO_LONG}
@@ -45,15 +46,18 @@ class Execute:
         start = await self.host.base(site)
         async with session_lock(folder, limit_s=LOCK_SECONDS):
             vault = await self.host.vault(site.project)
-            done = await find_published(vault, site.session_id, site.iteration, request.step, start)
-            if done is not None:
-                return ExecuteResult(
-                    outcome=Outcome.COMPLETED,
-                    usage=attempt.earlier,
-                    checkpoint=_contract(done, site.iteration),
-                    notes=["an earlier attempt had published its checkpoint before its worker died"],
-                )
             conversation = request.conversation or _conversation(request, start)
+            for step, outcome in ((request.step, Outcome.COMPLETED), (_partial(request.step), Outcome.INTERRUPTED)):
+                done = await find_published(vault, site.session_id, site.iteration, step, start)
+                if done is not None:
+                    return ExecuteResult(
+                        outcome=outcome,
+                        detail="its worker died" if outcome is Outcome.INTERRUPTED else "",
+                        usage=attempt.earlier,
+                        checkpoint=_contract(done, site.iteration),
+                        conversation=conversation if outcome is Outcome.INTERRUPTED else None,
+                        notes=["an earlier attempt had published its checkpoint before its worker died"],
+                    )
             transcript = _transcript(folder, conversation)
             resumed = transcript is not None
             worktree = await self.host.worktree(site, start, keep_changes=resumed or attempt.number > 1)
@@ -67,9 +71,9 @@ class Execute:
                 worktree,
                 session_id=site.session_id,
                 iteration=site.iteration,
-                step=request.step,
+                step=_partial(request.step) if told.outcome in _GOES_ON else request.step,
                 subject=one_line(request.subject, 72),
-                body=told.text[:2_000],
+                body=printable(told.text[:2_000]),
             )
             await publish(worktree, vault, made.commit, start)
         return report(
@@ -130,6 +134,11 @@ class Execute:
                 "New guidance from the person who gave the goal: follow it", bullets(list(request.brief.guidance))
             ),
         )
+
+
+def _partial(step: str) -> str:
+    """The step's name in the trailer of a checkpoint that it did not finish: whoever adopts it must go on."""
+    return f"{step}.partial"
 
 
 def _conversation(request: ExecuteRequest, start: str) -> str:

@@ -17,6 +17,8 @@ from workflows.contracts.outcome import Outcome
 from workflows.contracts.requests import JudgeRequest, JudgeResult
 
 _QUOTED_FILE_BYTES = 2_000_000
+_SHORTEST_QUOTE = 8
+"""Characters; shorter words are in any file and show nothing."""
 
 
 @dataclass(frozen=True)
@@ -57,8 +59,11 @@ class Judge:
         )
         verdicts: list[Verdict] = []
         if told.outcome is Outcome.COMPLETED and isinstance(told.answer, JudgeAnswer):
-            said = {v.criterion: v for v in told.answer.verdicts}
-            verdicts = [await self._checked(vault, commit, c.id, said.get(c.id)) for c in request.criteria]
+            for criterion in request.criteria:
+                said = [v for v in told.answer.verdicts if v.criterion == criterion.id]
+                # Who contradicts itself is not sure: the no counts.
+                worst = min(said, key=lambda v: v.met, default=None)
+                verdicts.append(await self._checked(vault, commit, criterion.id, worst))
         return report(JudgeResult, told, verdicts=verdicts)
 
     async def _checked(self, vault: Vault, commit: str, criterion: str, said: JudgeVerdict | None) -> Verdict:
@@ -82,7 +87,7 @@ class Judge:
 async def _is_there(vault: Vault, commit: str, file: str, quote: str) -> bool:
     wanted = " ".join(quote.split())
     path = file.removeprefix("/workspace/").removeprefix("./")
-    if len(wanted) < 3 or path.startswith("/") or ".." in path.split("/"):
+    if len(wanted) < _SHORTEST_QUOTE or path.startswith("/") or ".." in path.split("/"):
         return False
     text = await read_text(vault, commit, path, max_bytes=_QUOTED_FILE_BYTES)
     return text is not None and wanted in " ".join(text.split())

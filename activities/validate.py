@@ -15,7 +15,7 @@ from activities.attempt import Attempt, attend
 from activities.host import Host
 from activities.sandbox import Box, NotIsolatedError
 from activities.validation import Observed, SetupMark, observe
-from activities.workspace import Worktree, give_agent_git, materialise, session_lock, untracked
+from activities.workspace import Worktree, give_agent_git, materialise, restore_tracked, session_lock, untracked
 from workflows.contracts.evidence import CommandEvidence
 from workflows.contracts.outcome import Outcome
 from workflows.contracts.requests import Check, ValidateRequest, ValidateResult
@@ -77,6 +77,7 @@ class Validate:
             if attempt.stop.is_set():
                 break
             attempt.doing = check.criterion
+            await restore_tracked(worktree, commit, box.workspace)
             seen.append(await self._one(attempt, request, commit, box, check, scratch))
         return setup, seen
 

@@ -8,7 +8,7 @@ import secrets
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -28,6 +28,7 @@ log = structlog.get_logger(__name__)
 
 MAX_REQUEST_BYTES = 40_000_000
 """The API itself takes 32 MB."""
+PATHS = ("/v1/messages", "/v1/messages/count_tokens")
 CONNECT_SECONDS = 15.0
 SILENCE_SECONDS = 600.0
 SETTLE_SECONDS = 2.0
@@ -59,6 +60,8 @@ class Lease:
     last_byte: float = field(default_factory=time.monotonic)
     closed: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the call is over: a request that still waits for the service is given up."""
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held by the request that is under way."""
     _open: int = 0
     _idle: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -150,21 +153,26 @@ class Gateway:
             return _error(403, "permission_error", "this call has ended or never was")
         if request.method != "POST":
             return Response(status_code=200)
-        if refusal := lease.check():
-            return _error(403, "permission_error", f"Overnight refuses further requests of this call: {refusal}")
+        if request.url.path not in PATHS:
+            # Everything else that the credential opens (batches, files, ...) is none of the agent's business.
+            return _error(403, "permission_error", f"Overnight carries {' and '.join(PATHS)}, nothing else")
         credential = self.credential
         if credential is None:
             lease.last_error = "the worker holds no credential"
             return _error(401, "authentication_error", "the worker holds no credential for a model")
-        body = await request.body()
-        if len(body) > MAX_REQUEST_BYTES:
+        body = await _bounded_body(request)
+        if body is None:
             return _error(413, "request_too_large", "the request is larger than the API takes")
-        with ExitStack() as stack:
+        async with AsyncExitStack() as stack:
             stack.enter_context(lease.request())
+            # One at a time: what a response cost must be known before the next one is let through.
+            await stack.enter_async_context(lease.turn)
+            if refusal := lease.check():
+                return _error(403, "permission_error", f"Overnight refuses further requests of this call: {refusal}")
             return await self._forward(request, lease, credential, body, stack)
 
     async def _forward(
-        self, request: Request, lease: Lease, credential: Credential, body: bytes, under_way: ExitStack
+        self, request: Request, lease: Lease, credential: Credential, body: bytes, under_way: AsyncExitStack
     ) -> Response:
         url = f"{credential.upstream}{request.url.path}"
         outgoing = self._client.build_request(
@@ -210,7 +218,7 @@ class _QuietServer(uvicorn.Server):
 
 
 async def _copied(
-    answer: httpx2.Response, lease: Lease, meter: Meter | None, under_way: ExitStack
+    answer: httpx2.Response, lease: Lease, meter: Meter | None, under_way: AsyncExitStack
 ) -> AsyncIterator[bytes]:
     """The body as it comes, and what it used at its end, however it ends."""
     ok = answer.status_code < 400
@@ -226,13 +234,23 @@ async def _copied(
     finally:
         if meter is not None and ok:
             lease.usage = lease.usage + meter.usage()
-        under_way.close()
+        await under_way.aclose()
         await asyncio.shield(answer.aclose())
 
 
 def _presented(request: Request) -> str:
     bearer = request.headers.get("authorization", "")
     return request.headers.get("x-api-key") or bearer.removeprefix("Bearer ").strip()
+
+
+async def _bounded_body(request: Request) -> bytes | None:
+    """The body, or None as soon as it is larger than the API takes: it is never held whole."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_REQUEST_BYTES:
+            return None
+    return bytes(body)
 
 
 def _passed(request: Request) -> dict[str, str]:

@@ -108,7 +108,15 @@ class Launcher:
 
     def script(self, box: Box, command: list[str], path: Path) -> Path:
         """An executable file that runs ``command``, with whatever arguments it gets, in ``box``."""
-        path.write_text(f'#!/bin/sh\nexec {shlex.join(self.wrap(box, command))} "$@"\n')
+        line = self.wrap(box, command)
+        end = line.index("--")
+        start = line.index(str(self.isolation.bwrap)) + 1 if self.isolation.bwrap else end
+        # What is on a command line is there for every user of the host to read: bubblewrap takes its part from a file.
+        hidden = path.with_suffix(".args")
+        hidden.touch(0o600)
+        hidden.write_text("".join(f"{arg}\0" for arg in line[start:end]))
+        shown = [*line[:start], *(["--args", "9"] if start < end else []), *line[end:]]
+        path.write_text(f'#!/bin/sh\nexec {shlex.join(shown)} "$@" 9<{shlex.quote(str(hidden))}\n')
         path.chmod(0o700)
         return path
 

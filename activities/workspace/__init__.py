@@ -10,7 +10,7 @@ from .checkpoint import Checkpoint, checkpoint, describe, restore
 from .diff import DiffResult, FileChange, diff
 from .git import GitError
 from .lock import LockTimeoutError, session_lock
-from .materialise import materialise
+from .materialise import materialise, restore_tracked
 from .names import base_ref, branch_name, branch_ref, is_url
 from .project import inspect_project
 from .project_info import ProjectError, ProjectInfo
@@ -52,6 +52,7 @@ __all__ = [
     "publish",
     "read_text",
     "restore",
+    "restore_tracked",
     "session_lock",
     "session_tip",
     "tidy",

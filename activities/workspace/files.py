@@ -7,6 +7,7 @@ import contextlib
 import os
 import shutil
 import stat
+import subprocess
 from pathlib import Path
 
 _CONFIG = """[core]
@@ -42,7 +43,14 @@ def remove(path: Path) -> None:
         shutil.rmtree(path)
     except PermissionError:
         make_writable(path)
-        shutil.rmtree(path)
+        _remove_tree(path)
+    except (RecursionError, OSError):
+        _remove_tree(path)
+
+
+def _remove_tree(path: Path) -> None:
+    """Remove a folder of any depth: rm walks where Python's recursion and the longest path name end."""
+    subprocess.run(["rm", "-rf", "--", path], check=True, capture_output=True)
 
 
 def make_writable(folder: Path) -> None:

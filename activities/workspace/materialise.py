@@ -43,6 +43,18 @@ async def materialise(
             )
 
 
+async def restore_tracked(source: Source, commit: str, folder: Path) -> None:
+    """Give every tracked file of a checkout the content that it has in the commit; other files stay.
+
+    For checks: what a setup command or an earlier check did to tracked files must not decide the next one. Raises
+    GitError.
+    """
+    git_dir = await hold(source, check_commit(commit))
+    with tempfile.TemporaryDirectory(prefix="overnight-restore-") as name:
+        index = Path(name) / "index"
+        await git("read-tree", "--reset", "-u", commit, git_dir=git_dir, work_tree=absolute(folder), index=index)
+
+
 def _make_empty(folder: Path) -> None:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if folder.is_symlink() or any(folder.iterdir()):

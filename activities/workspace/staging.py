@@ -162,7 +162,7 @@ def _is_special(path: bytes) -> bool:
 
 
 async def untracked(worktree: Worktree) -> list[str]:
-    """Return the files of the workspace that are neither tracked nor ignored, as UTF-8 paths. Raises GitError."""
+    """Return the files of the workspace that are neither tracked nor ignored and have UTF-8 names. Raises GitError."""
     listed = await git(
         "ls-files",
         "--others",
@@ -173,4 +173,4 @@ async def untracked(worktree: Worktree) -> list[str]:
         truncate=True,
         limit_s=LONG_S,
     )
-    return [os.fsdecode(field) for field in listed.fields]
+    return [name for field in listed.fields if (name := field.decode(errors="replace")).encode() == field]

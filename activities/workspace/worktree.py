@@ -156,4 +156,10 @@ async def move_to(worktree: Worktree, commit: str) -> None:
 async def _check_out(worktree: Worktree, commit: str) -> None:
     shadow, tree = worktree.git_dir, worktree.tree
     await git("read-tree", "--reset", "-u", commit, git_dir=shadow, work_tree=tree, limit_s=LONG_S)
-    await git("clean", "-ffdq", git_dir=shadow, work_tree=tree, limit_s=LONG_S)
+    try:
+        await git("clean", "-ffdq", git_dir=shadow, work_tree=tree, limit_s=LONG_S)
+    except GitError:
+        # What git cannot remove (folders too deep for a path name) would block every later step: start anew.
+        await asyncio.to_thread(remove, tree)
+        tree.mkdir(mode=0o700)
+        await git("read-tree", "--reset", "-u", commit, git_dir=shadow, work_tree=tree, limit_s=LONG_S)
