@@ -286,6 +286,8 @@ async def serve(server: OvernightServer, parent: int) -> NoReturn:
     serving = asyncio.create_task(server.run_stdio_async())
     leaving = asyncio.create_task(told_to_leave(parent))
     await asyncio.wait({serving, leaving}, return_when=asyncio.FIRST_COMPLETED)
+    # What somebody printed and nobody flushed must not reach the client at the end.
+    os.dup2(sys.stderr.fileno(), 1)
     # Not by returning: a thread that reads standard input, or that starts the engine, would be waited for.
     if serving.done() and (error := serving.exception()) is not None:
         log.error("the server cannot go on", exc_info=error)

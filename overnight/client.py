@@ -52,6 +52,7 @@ from workflows.contracts.status import Events, SessionStatus
 from workflows.contracts.text import printable
 from workflows.gated import COST, GLANCE, ITERATION, PHASE, PROJECT, STATUS
 from workflows.policy import view
+from workflows.policy.inbox import LIMIT
 from workflows.policy.record import one_line
 from workflows.session import AutonomousSession
 
@@ -147,15 +148,20 @@ class Sessions:
     async def check_ready(self, credential: Credential | None) -> HostAnswer:
         """The worker's word on itself. Raises ``NotReadyError`` when it cannot run sessions for this caller."""
         host = await self.host()
+        if host.credential is None and credential is not None:
+            raise NotReadyError(
+                f"the running worker was started without a credential; you have one ({credential.kind} from"
+                f" {credential.source}), so let it start again with it: overnight down && overnight up"
+            )
         if host.credential is None:
             raise NotReadyError(
                 f"the worker holds no credential. {HOW_TO_GET_ONE} Then: overnight down && overnight up"
             )
         if credential is not None and credential.fingerprint != host.credential:
             raise NotReadyError(
-                f"the running worker holds another credential ({host.credential.split(':')[0]} from"
-                f" {host.credential_source}) than yours ({credential.kind} from {credential.source});"
-                " to use yours: overnight down && overnight up"
+                "the running worker holds another credential, or one for another address"
+                f" ({host.credential.split(':')[0]} from {host.credential_source}) than yours"
+                f" ({credential.kind} from {credential.source}); to use yours: overnight down && overnight up"
             )
         if host.isolation == "none" and not host.unsandboxed_allowed:
             raise NotReadyError(
@@ -247,7 +253,13 @@ class Sessions:
         return await self._send(session_id, "pause", Pause(id=_new_id(), reason=reason, when=when))
 
     async def resume(self, session_id: str, *, reason: str = "") -> Accepted:
-        """Go on."""
+        """Go on. Raises ``InvalidRequestError`` where only a raised limit lets the session go on."""
+        known = await self.status(session_id)
+        if known.status is Status.PAUSED and known.reason.startswith(LIMIT):
+            raise InvalidRequestError(
+                f"{session_id} is paused by a spent {known.reason}; it goes on when a person raises that limit:"
+                f" overnight limits {session_id} (--max-cost, --max-iterations, --max-minutes)"
+            )
         return await self._send(session_id, "resume", Resume(id=_new_id(), reason=reason))
 
     async def steer(self, session_id: str, guidance: str, *, when: SteerWhen = "next_step") -> Accepted:

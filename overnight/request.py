@@ -58,6 +58,8 @@ class NewSession(BaseModel):
             request = cls(**{k: v for k, v in given.items() if v is not None})
         except ValidationError as error:
             raise InvalidRequestError(in_words(error)) from None
+        if request.ref is not None and request.project is None:
+            raise InvalidRequestError("ref: it names a place in a project, and no project is given")
         asked = {
             "iterative": request.mode == "iterative",
             "auto_deploy": request.auto_deploy,

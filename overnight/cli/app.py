@@ -22,7 +22,7 @@ WORK, LOOK, STEER, STACK = "Work", "Look", "Steer", "Installation"
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="The session's id.", show_default=False)]
 MaybeId = Annotated[str | None, typer.Argument(metavar="[ID]", help="The session's id; the newest one if left out.")]
-Json = Annotated[bool, typer.Option("--json", help="JSON, one object per line.")]
+Json = Annotated[bool, typer.Option("--json", help="JSON instead of words.")]
 Wait = Annotated[bool, typer.Option("--wait", help="Come back when the session pauses, too (exit code 5).")]
 Now = Annotated[bool, typer.Option("--now", help="Interrupt the running turn; its work is kept.")]
 Reason = Annotated[str, typer.Option(help="Why, for the record.", show_default=False)]

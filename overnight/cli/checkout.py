@@ -155,7 +155,12 @@ def _git(place: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if name not in _LOCAL_VARIABLES}
     environment["LC_ALL"] = "C"
     return subprocess.run(
-        ["git", "-C", str(place), *arguments], env=environment, capture_output=True, text=True, check=False
+        # What a session brings must not start what the repository has for other occasions.
+        ["git", "-C", str(place), "-c", "core.hooksPath=/dev/null", *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 

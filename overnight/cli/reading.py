@@ -26,7 +26,7 @@ def status(session_id: str | None, *, json: bool) -> int:
         from overnight.cli.board import board
         from overnight.cli.following import Board
 
-        found = await connection.sessions.status(session_id or await newest(connection))
+        found = await connection.sessions.status(session_id if session_id is not None else await newest(connection))
         if json:
             output.as_json(found)
         else:

@@ -91,7 +91,7 @@ def watch_session(session_id: str | None, *, wait: bool, json: bool) -> int:
 
     async def watched() -> int:
         connection: Connection = await connect(settings, json=json, need_worker=False)
-        here.session_id = session_id or await newest(connection)
+        here.session_id = session_id if session_id is not None else await newest(connection)
         return await _followed(connection.sessions, here.session_id, wait=wait, json=json)
 
     return _until_left(watched, here, json=json)

@@ -46,7 +46,9 @@ def steer(session_id: str, guidance: str, *, now: bool, json: bool) -> int:
 
 def cancel(session_id: str, *, reason: str, yes: bool, json: bool) -> int:
     """``overnight cancel``."""
-    if sys.stdin.isatty() and not yes:
+    if not yes and not sys.stdin.isatty():
+        raise CliError("cancelling asks first, and there is no terminal to ask at; give --yes")
+    if not yes:
         import typer
 
         if not typer.confirm(f"End {session_id}? Its work stays on its branch.", err=True):
@@ -65,7 +67,7 @@ def limits(
     if not chosen:
         raise CliError("give at least one of --max-cost, --max-iterations, --max-minutes")
     if not sys.stdin.isatty():
-        raise CliError("limits are raised by a person at a terminal: stdin is none")
+        raise CliError("limits are raised by a person at a terminal, and standard input is not one")
 
     async def work(connection: Connection) -> int:
         from pydantic import ValidationError

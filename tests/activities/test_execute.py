@@ -110,6 +110,19 @@ async def test_a_lost_completion_is_adopted(bench: Bench) -> None:
     assert len(bench.model.requests) == asked, "the model was asked again for what was done"
 
 
+async def test_an_interrupted_checkpoint_is_adopted_as_interrupted(bench: Bench) -> None:
+    """Its worker dies between publishing and answering: what was not finished must not pass for done."""
+    bench.stage.play = Scenario({"execute": HALF_DONE})
+    env = bench.attempt(1)
+    running = asyncio.create_task(bench.run(env))
+    await bench.busy()
+    env.cancel(cancellation_details=ActivityCancellationDetails(cancel_requested=True))
+    first = await running
+    again = await bench.run(bench.attempt(2))
+    assert (again.outcome, again.checkpoint) == (Outcome.INTERRUPTED, first.checkpoint)
+    assert again.conversation == first.conversation is not None
+
+
 async def test_an_overloaded_service_fails_fast_and_keeps_what_was_done(bench: Bench) -> None:
     bench.stage.play = Scenario({"execute": [write("greet.py", RIGHT), HttpError(status=529)]})
     with pytest.raises(ApplicationError) as raised:

@@ -151,7 +151,7 @@ def test_uncommitted_changes_are_named(cli: Cli, tmp_path: Path) -> None:
         assert "3 files have uncommitted changes, which are not part of the session" in done.err
         assert "overnight watch slow-dirty" in done.out
     finally:
-        assert cli("cancel", "slow-dirty").code == 0
+        assert cli("cancel", "--yes", "slow-dirty").code == 0
 
 
 def test_what_is_no_repository_is_refused(cli: Cli, finished: Finished, tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ def test_ctrl_c_in_run_detaches_and_the_session_goes_on(cli: Cli) -> None:
     finally:
         process.kill()
         process.communicate()
-        assert cli("cancel", "slow-run").code == 0
+        assert cli("cancel", "--yes", "slow-run").code == 0
 
 
 def test_ctrl_c_in_watch_detaches_and_the_session_goes_on(cli: Cli, slow: str) -> None:
@@ -63,6 +63,12 @@ def test_pause_steer_resume(cli: Cli, slow: str) -> None:
     eventually(lambda: status_of(cli, slow) == "running", what="going on")
 
 
+def test_cancel_without_a_terminal_wants_yes(cli: Cli, slow: str) -> None:
+    refused = cli("cancel", slow)
+    assert (refused.code, "--yes" in refused.err) == (2, True)
+    assert status_of(cli, slow) == "running"
+
+
 def test_cancel_asks_on_a_terminal(cli: Cli, slow: str) -> None:
     asked = cli.on_terminal("cancel", slow, answer="n\n")
     assert asked.code == 0
@@ -73,12 +79,12 @@ def test_cancel_asks_on_a_terminal(cli: Cli, slow: str) -> None:
 
 def test_a_cancelled_session_ends_with_1(cli: Cli) -> None:
     assert cli("run", "x", "--id", "slow-cancel", "--validate", "true", "--detach").code == 0
-    sent = cli("cancel", "slow-cancel", "--reason", "enough", "--json").json
+    sent = cli("cancel", "--yes", "slow-cancel", "--reason", "enough", "--json").json
     assert (sent["session_id"], sent["accepted"]) == ("slow-cancel", True)
     seen = cli("watch", "slow-cancel")
     assert seen.code == 1
     assert "cancelled: enough" in seen.out
-    again = cli("cancel", "slow-cancel", "--json").json
+    again = cli("cancel", "--yes", "slow-cancel", "--json").json
     assert again["accepted"] is False
     late = cli("pause", "slow-cancel")
     assert late.code == 2

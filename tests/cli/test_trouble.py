@@ -21,7 +21,7 @@ def elsewhere(cli: Cli, home: Path, **more: str) -> Cli:
 
 @pytest.mark.parametrize("command", ["status", "watch", "events", "report", "diff", "checkout", "pause", "cancel"])
 def test_an_unknown_id_ends_with_3_and_names_the_newest(cli: Cli, finished: Finished, command: str) -> None:
-    done = cli(command, "no-such-session")
+    done = cli(command, "no-such-session", *(["--yes"] if command == "cancel" else []))
     assert done.code == 3
     assert "there is no session 'no-such-session'; the newest are: " in done.err
     assert finished.id in done.err or done.err.count("(") >= 5

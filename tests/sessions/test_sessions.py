@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from overnight.demo.reply import Answer, HttpError, Text
+from overnight.demo.reply import Answer, HttpError, Reply, Text
+from overnight.demo.script import Request
 from tests.demo.prices import PRICES
 from tests.sessions.conftest import SECRET, Shop, fingerprint, git
 from tests.sessions.plays import (
@@ -101,6 +102,32 @@ async def test_what_is_not_committed_does_not_count(shop: Shop) -> None:
     assert known.validation_status["validation"] is False
     events = await shop.sessions.events(known.session_id)
     assert any("not in a clean clone" in e.text for e in events.events)
+
+
+async def test_a_setup_command_cannot_make_the_checks_pass(shop: Shop, repository: Path) -> None:
+    """It may change tracked files: the checks see them as they are in the commit."""
+    (repository / "test_real.py").write_text(TEST)
+    (repository / "greet.py").write_text(WRONG)
+    git(repository, "add", "-A")
+    git(repository, "commit", "-q", "-m", "Fail")
+    cheat = {**PLAN, "setup_command": "rm -f test_real.py; sed -i 's/hello/hello ada/' greet.py; touch built"}
+    idle: Script = [Text("All done.")]
+    known = await shop.run(
+        play(by_iteration(idle), plan=Answer(cheat)), project=str(repository), max_iterations=1, on_limit="fail"
+    )
+    assert known.status is Status.FAILED
+    assert known.validation_status["validation"] is False
+
+
+async def test_a_judge_that_contradicts_itself_is_not_sure(shop: Shop) -> None:
+    def both(request: Request) -> Reply:
+        verdict = {"criterion": "goal", "confidence": "high", "reason": "r"}
+        quote = [{"file": "greet.py", "quote": "def greet(name):"}]
+        verdicts = [{**verdict, "met": False, "evidence": quote}, {**verdict, "met": True, "evidence": quote}]
+        return Answer({"verdicts": verdicts})
+
+    known = await shop.run(play(by_iteration(WRITES_IT), judge=both), max_iterations=1)
+    assert known.validation_status == {"validation": True, "goal": False}
 
 
 async def test_a_new_project_starts_from_nothing(shop: Shop) -> None:

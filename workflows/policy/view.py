@@ -9,7 +9,7 @@ from workflows.contracts.spec import SessionSpec
 from workflows.contracts.state import SessionState, Status
 from workflows.contracts.status import Glance, GuidanceStatus, SessionStatus, StepStatusLine, TestResult
 from workflows.contracts.text import clip
-from workflows.policy.criteria import holds
+from workflows.policy.criteria import holds, stands
 from workflows.policy.progress import estimated_completion, progress
 from workflows.policy.record import one_line
 
@@ -182,7 +182,8 @@ def evidence_of(state: SessionState, criterion: str) -> str:
             quotes = "; ".join(
                 f"`{one_line(q.file, 100)}`{'' if q.found else ' (quote not found)'}" for q in verdict.quotes
             )
-            judged = "judged met" if verdict.met else "judged not met"
+            claimed = "claimed met, but not counted" if verdict.met else "judged not met"
+            judged = "judged met" if stands(verdict) else claimed
             return (
                 f"{judged} ({verdict.confidence}): {one_line(verdict.reason, 120).replace('|', '/')} {quotes}".strip()
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from itertools import pairwise
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from activities.claude import Gateway, Lease
+from activities.claude.gateway import MAX_REQUEST_BYTES
 from activities.claude.meter import Meter
 from activities.claude.prices import PRICES, Tokens, cost_usd
 from overnight.base.credentials import Credential, Kind
@@ -74,6 +76,35 @@ async def test_a_spent_budget_refuses_the_next_request() -> None:
                 assert "budget" in refused.text
                 assert held.usage.cost_usd == pytest.approx(0.4)
         assert len(model.requests) == 1
+
+
+@pytest.mark.parametrize("path", ["/v1/messages/batches", "/v1/files", "/v1/messages/", "/v1/organizations", "/"])
+async def test_it_carries_messages_and_nothing_else(path: str) -> None:
+    async with ScriptedModel(Scenario([], default=Text("hello"))) as model:
+        async with Gateway(lambda: credential("api_key", model.url)).running() as gateway:
+            async with gateway.lease(lease()) as held, httpx2.AsyncClient(trust_env=False) as client:
+                answer = await client.post(f"{gateway.url}{path}", json=BODY, headers={"x-api-key": held.token})
+                assert answer.status_code == 403
+        assert model.requests == []
+
+
+async def test_many_requests_at_once_overshoot_by_one_response() -> None:
+    costly = Say(Text("hello"), usage=Usage(input_tokens=10_000, output_tokens=0))
+    async with ScriptedModel(Scenario([], default=costly)) as model:
+        async with Gateway(lambda: credential("api_key", model.url)).running() as gateway:
+            async with gateway.lease(lease(0.1)) as held:
+                answers = await asyncio.gather(*(post(gateway, held.token) for _ in range(20)))
+        assert sorted(a.status_code for a in answers) == [200] * 3 + [403] * 17
+        assert held.usage.cost_usd == pytest.approx(0.12)
+
+
+async def test_a_body_that_is_too_large_is_not_held() -> None:
+    async with ScriptedModel(Scenario([], default=Text("hello"))) as model:
+        async with Gateway(lambda: credential("api_key", model.url)).running() as gateway:
+            async with gateway.lease(lease()) as held:
+                answer = await post(gateway, held.token, {"model": "m", "pad": "x" * (MAX_REQUEST_BYTES + 1)})
+                assert answer.status_code == 413
+        assert model.requests == []
 
 
 async def test_a_cut_stream_is_charged_as_an_estimate() -> None:
