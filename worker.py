@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import json
 import os
+import shutil
 import signal
 import sys
 import tempfile
@@ -97,6 +98,7 @@ async def serve(settings: Settings) -> int:
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
+    _own_temporary_folder(settings)
     client = await _connected()
     await ensure_search_attributes(client)
     launcher = Launcher(settings, await asyncio.to_thread(find_isolation))
@@ -122,6 +124,18 @@ async def _connected() -> Client:
             log.info("Temporal is not there yet", error=str(error))
             await asyncio.sleep(1)
     raise AssertionError("unreachable")
+
+
+def _own_temporary_folder(settings: Settings) -> None:
+    """Keep temporary files in the home, and remove what workers that are gone left there."""
+    root = settings.home / "tmp"
+    root.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for old in root.iterdir():
+        if not (old.name.isdigit() and psutil.pid_exists(int(old.name))):
+            shutil.rmtree(old, ignore_errors=True)
+    own = root / str(os.getpid())
+    own.mkdir(exist_ok=True, mode=0o700)
+    tempfile.tempdir = str(own)
 
 
 def _announce(settings: Settings, credential: str | None, problem: str | None = None) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import shutil
 import tempfile
 import time
 from contextlib import AsyncExitStack
@@ -55,6 +57,7 @@ class Validate:
         if not request.clean:
             await give_agent_git(worktree, objects)
             return self.host.box(worktree, writable=True)
+        await asyncio.to_thread(_remove_left_over, folder)
         clean = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="clean-", dir=folder)))
         await materialise(worktree, worktree.commit, clean, objects_path=objects)
         return Box(workspace=clean, objects=worktree.objects)
@@ -98,3 +101,9 @@ class Validate:
             tail=observed.tail,
             log=self.host.artifacts.put_file(observed.log),
         )
+
+
+def _remove_left_over(folder: Path) -> None:
+    """Remove clean clones that a killed worker left: the session's lock says that nobody uses them."""
+    for left in folder.glob("clean-*"):
+        shutil.rmtree(left, ignore_errors=True)

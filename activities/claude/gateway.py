@@ -19,6 +19,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from activities.claude.meter import Meter
 from overnight.base.credentials import Credential
@@ -204,9 +205,30 @@ class Gateway:
         headers = {
             k: v for k, v in answer.headers.items() if k in _ANSWERED or k.startswith(("anthropic-", "x-ratelimit"))
         }
-        return StreamingResponse(
-            _copied(answer, lease, meter, under_way.pop_all()), status_code=answer.status_code, headers=headers
+        under_way.push_async_callback(answer.aclose)
+        if meter is not None and answer.status_code < 400:
+            under_way.callback(_charge, lease, meter)
+        return _Carried(
+            _copied(answer, lease, meter), under_way.pop_all(), status_code=answer.status_code, headers=headers
         )
+
+
+class _Carried(StreamingResponse):
+    """A response that passes through; whatever becomes of it, its request is over and charged at its end."""
+
+    def __init__(
+        self, body: AsyncIterator[bytes], under_way: AsyncExitStack, *, status_code: int, headers: dict[str, str]
+    ) -> None:
+        super().__init__(body, status_code=status_code, headers=headers)
+        self._under_way = under_way
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with self._under_way:
+            await super().__call__(scope, receive, send)
+
+
+def _charge(lease: Lease, meter: Meter) -> None:
+    lease.usage = lease.usage + meter.usage()
 
 
 class _QuietServer(uvicorn.Server):
@@ -217,25 +239,17 @@ class _QuietServer(uvicorn.Server):
         yield
 
 
-async def _copied(
-    answer: httpx2.Response, lease: Lease, meter: Meter | None, under_way: AsyncExitStack
-) -> AsyncIterator[bytes]:
-    """The body as it comes, and what it used at its end, however it ends."""
-    ok = answer.status_code < 400
+async def _copied(answer: httpx2.Response, lease: Lease, meter: Meter | None) -> AsyncIterator[bytes]:
+    """The body as it comes, shown to the meter as it passes."""
     try:
         async for chunk in answer.aiter_raw():
             lease.last_byte = time.monotonic()
-            if meter is not None and ok:
+            if meter is not None:
                 meter.feed(chunk)
             yield chunk
     except httpx2.HTTPError as error:
         lease.last_error = f"{type(error).__name__}: {error}"
         raise
-    finally:
-        if meter is not None and ok:
-            lease.usage = lease.usage + meter.usage()
-        await under_way.aclose()
-        await asyncio.shield(answer.aclose())
 
 
 def _presented(request: Request) -> str:
