@@ -9,8 +9,8 @@ import argparse
 import asyncio
 import json
 import os
-import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
@@ -35,8 +35,10 @@ from activities.read import Read
 from activities.reflect import Reflect
 from activities.sandbox import Launcher, find_isolation
 from activities.validate import Validate
+from activities.workspace import remove
 from overnight.base.credentials import find_credential
 from overnight.base.finish import finish
+from overnight.base.redaction.interceptor import RedactResults
 from overnight.base.settings import Settings
 from overnight.base.telemetry import BindContext, configure_logging
 from overnight.base.temporal import TASK_QUEUE, connect, ensure_search_attributes
@@ -70,7 +72,7 @@ def workers(client: Client, host: Host, settings: Settings, task_queue: str = TA
         "client": client,
         "graceful_shutdown_timeout": grace,
         "max_heartbeat_throttle_interval": HEARTBEAT_THROTTLE,
-        "interceptors": [BindContext()],
+        "interceptors": [BindContext(), RedactResults(host.redactor)],
     }
     return [
         Worker(
@@ -132,7 +134,8 @@ def _own_temporary_folder(settings: Settings) -> None:
     root.mkdir(parents=True, exist_ok=True, mode=0o700)
     for old in root.iterdir():
         if not (old.name.isdigit() and psutil.pid_exists(int(old.name))):
-            shutil.rmtree(old, ignore_errors=True)
+            with suppress(OSError, subprocess.SubprocessError):
+                remove(old)
     own = root / str(os.getpid())
     own.mkdir(exist_ok=True, mode=0o700)
     tempfile.tempdir = str(own)

@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from overnight.base.redaction import Redactor
 from workflows.contracts.evidence import ArtifactRef
 
 _BLOCK = 1 << 20
@@ -18,13 +19,23 @@ class ArtifactError(Exception):
 
 
 class Artifacts:
-    """A folder of files that are named by their sha256."""
+    """A folder of files that are named by their sha256. With a redactor no secret enters it."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, redactor: Redactor | None = None) -> None:
         self._root = root
+        self._redactor = redactor
 
     def put_file(self, path: Path) -> ArtifactRef:
-        """Store a copy of ``path``; storing the same content twice keeps one."""
+        """Store a copy of ``path``; storing the same content twice keeps one. The hash is of what is stored."""
+        if self._redactor is None:
+            return self._put(path)
+        with tempfile.NamedTemporaryFile() as clean:
+            with path.open("rb") as file:
+                self._redactor.copy(file, clean.file)
+            clean.flush()
+            return self._put(Path(clean.name))
+
+    def _put(self, path: Path) -> ArtifactRef:
         digest = hashlib.sha256()
         with path.open("rb") as file:
             while block := file.read(_BLOCK):

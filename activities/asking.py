@@ -10,7 +10,7 @@ from activities.host import Host
 from activities.prompts import render
 from activities.workspace import session_lock
 from workflows.contracts.answers import Answer
-from workflows.contracts.outcome import CallReport, Outcome
+from workflows.contracts.outcome import MAX_OBSERVED, CallReport, Outcome
 from workflows.contracts.requests import Allowance, FailedCheck, Phase, Site, Try
 from workflows.contracts.spec import Role
 
@@ -43,7 +43,7 @@ async def consult(
         told = await host.runner.run(
             ask,
             lease,
-            host.box(worktree, writable=False),
+            host.box(site, worktree, writable=False),
             stop=attempt.stop,
             progress=lambda did: setattr(attempt, "doing", did),
         )
@@ -67,7 +67,7 @@ def settled(attempt: Attempt, told: Told) -> Told:
     return told
 
 
-def report(kind: type[R], told: Told, **more: Any) -> R:
+def report(kind: type[R], told: Told, host: Host, site: Site, **more: Any) -> R:
     """What a call came to, as an activity's report with ``more`` of its own."""
     return kind(
         outcome=told.outcome,
@@ -75,6 +75,8 @@ def report(kind: type[R], told: Told, **more: Any) -> R:
         usage=told.usage,
         seconds=told.seconds,
         resets_at=told.resets_at,
+        notes=[*told.notes, *more.pop("notes", [])][:MAX_OBSERVED],
+        sandbox=host.sandbox(site),
         **more,
     )
 

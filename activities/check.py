@@ -6,12 +6,14 @@ import asyncio
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 import httpx2
 
 from activities.claude import claude_binary
-from activities.sandbox import Isolation, find_isolation
-from overnight.base.credentials import HOW_TO_GET_ONE, Credential, find_credential
+from activities.claude.upstream import NoWayError, open_client
+from activities.sandbox import EgressRules, Isolation, Launcher, find_isolation
+from overnight.base.credentials import HOW_TO_GET_ONE, Credential, find_credential, why_none
 from overnight.base.examination import Examination, Finding
 from overnight.base.settings import Settings
 
@@ -19,6 +21,15 @@ _VERSION_SECONDS = 30
 _REACH_SECONDS = 10.0
 _DISK_RED_BYTES = 1_000_000_000
 _DISK_YELLOW_BYTES = 5_000_000_000
+_BUBBLEWRAP = (
+    "install bubblewrap (`apt install bubblewrap`, or `pip install 'overnight[embedded]'`) and allow user and network"
+    " namespaces (on Ubuntu: `sysctl kernel.apparmor_restrict_unprivileged_userns=0`)"
+)
+_OPT_IN = "or accept the risk on this machine with OVERNIGHT_ALLOW_UNSANDBOXED=1"
+_KERNEL_LIMITS = (
+    "for limits by the kernel, start Overnight in a systemd user session (`systemd-run --user --scope overnight up`)"
+    " or as a service with Delegate=yes; without them everything works, and limits act half a second later"
+)
 
 
 async def examine(settings: Settings, *, reach_model: bool) -> Examination:
@@ -54,8 +65,15 @@ async def _claude_code(settings: Settings) -> Finding:
 
 def _credential(credential: Credential | None) -> Finding:
     if credential is None:
-        return Finding(name="credential", state="red", detail="none found", fix=HOW_TO_GET_ONE)
+        why = why_none()
+        detail = f"none that can be used: {why}" if why else "none found"
+        return Finding(name="credential", state="red", detail=detail, fix=HOW_TO_GET_ONE)
     detail = f"{credential.kind} from {credential.source}"
+    if credential.headers:
+        detail += f", with the headers {', '.join(credential.headers)}"
+    if credential.direct:
+        fix = "nothing, if that is accepted; else use an API key, a login, or a gateway with ANTHROPIC_BASE_URL"
+        return Finding(name="credential", state="yellow", detail=f"{detail}; {credential.exposes}", fix=fix)
     if credential.expires_at is None:
         return Finding(name="credential", state="green", detail=detail)
     over = credential.expires_at <= datetime.now(UTC)
@@ -70,41 +88,90 @@ def _credential(credential: Credential | None) -> Finding:
 
 async def _model(credential: Credential) -> Finding:
     """Whether the service answers and takes the credential; a list of models costs nothing."""
-    secret = credential.secret.get_secret_value()
-    headers = {"anthropic-version": "2023-06-01"}
-    headers |= {"x-api-key": secret} if credential.kind == "api_key" else {"authorization": f"Bearer {secret}"}
-    if credential.is_oauth:
-        headers["anthropic-beta"] = "oauth-2025-04-20"
-    url = f"{credential.upstream}/v1/models"
+    place = credential.place
+    if credential.direct:
+        detail = f"{place} is not tried: only Claude Code itself can speak to it"
+        return Finding(name="model", state="yellow", detail=detail, fix="the first session tells")
+    headers = {"anthropic-version": "2023-06-01", **credential.presented()}
     try:
-        async with httpx2.AsyncClient(timeout=_REACH_SECONDS) as client:
-            answer = await client.get(url, headers=headers)
+        async with open_client(connect=_REACH_SECONDS, read=_REACH_SECONDS) as client:
+            answer = await client.get(f"{credential.upstream}/v1/models", headers=headers)
+    except NoWayError as error:
+        return Finding(name="model", state="red", detail=str(error), fix="mend or unset what it names")
+    except (httpx2.UnsupportedProtocol, httpx2.LocalProtocolError, httpx2.InvalidURL, ValueError):
+        # Not quoted: what it says may hold the credential.
+        fix = "correct ANTHROPIC_BASE_URL, such as https://gateway.example.com"
+        return Finding(name="model", state="red", detail=f"{place!r} is no address of a service", fix=fix)
     except httpx2.HTTPError as error:
-        fix = "check the network, a proxy, or ANTHROPIC_BASE_URL"
-        return Finding(name="model", state="red", detail=f"{credential.upstream} does not answer: {error}", fix=fix)
-    if answer.status_code in {401, 403}:
-        detail = f"{credential.upstream} refuses the credential (HTTP {answer.status_code})"
+        fix = "check the network, HTTPS_PROXY, the certificates (SSL_CERT_FILE), or ANTHROPIC_BASE_URL"
+        said = str(error) or type(error).__name__
+        return Finding(name="model", state="red", detail=f"{place} does not answer: {said}", fix=fix)
+    return _verdict(credential, answer)
+
+
+def _verdict(credential: Credential, answer: httpx2.Response) -> Finding:
+    place, status = credential.place, answer.status_code
+    if status in {401, 403}:
+        detail = f"{place} refuses the credential (HTTP {status})"
         return Finding(name="model", state="red", detail=detail, fix=f"renew what {credential.source} holds")
-    if answer.status_code >= 500:
-        return Finding(
-            name="model",
-            state="yellow",
-            detail=f"{credential.upstream} answers HTTP {answer.status_code}",
-            fix="sessions wait and go on by themselves when it is back",
-        )
-    return Finding(name="model", state="green", detail=f"{credential.upstream} answers")
+    if 300 <= status < 400:
+        detail = f"{place} redirects to {answer.headers.get('location', 'nowhere')[:200]}"
+        fix = "set ANTHROPIC_BASE_URL to the service itself: the credential is not sent after a redirect"
+        return Finding(name="model", state="red", detail=detail, fix=fix)
+    if status >= 500:
+        fix = "sessions wait and go on by themselves when it is back"
+        return Finding(name="model", state="yellow", detail=f"{place} answers HTTP {status}", fix=fix)
+    return Finding(name="model", state="green", detail=f"{place} answers")
 
 
 def _isolation(isolation: Isolation, settings: Settings) -> Finding:
-    if isolation.bwrap is not None:
-        return Finding(name="isolation", state="green", detail=f"bubblewrap; not given: {'; '.join(isolation.lacks)}")
-    fix = (
-        "install bubblewrap (`apt install bubblewrap`, or `pip install 'overnight[embedded]'`) and allow user"
-        " namespaces (on Ubuntu: `sysctl kernel.apparmor_restrict_unprivileged_userns=0`); or accept the risk on"
-        " this machine with OVERNIGHT_ALLOW_UNSANDBOXED=1"
+    """What stands between untrusted code and this host, and what the installation allows it."""
+    wrong: list[str] = []
+    fix: list[str] = []
+    state: Literal["green", "yellow", "red"] = "green"
+    if not isolation.full:
+        state = "yellow" if settings.allow_unsandboxed else "red"
+        wrong.append(f"NOT FULL: {isolation.problem}; {'; '.join(isolation.lacks)}")
+        fix.append(_BUBBLEWRAP if settings.allow_unsandboxed else f"{_BUBBLEWRAP}; {_OPT_IN}")
+    elif isolation.cgroups is None:
+        state = "yellow"
+        wrong += isolation.lacks
+        fix.append(_KERNEL_LIMITS)
+    if settings.egress_at_most == "host":
+        state = "red" if state == "red" else "yellow"
+        wrong.append(
+            "sessions may ask for this machine's own network: what they run then reaches its ports, Temporal's among"
+            " them, and with it every session"
+        )
+        fix.append("unset OVERNIGHT_EGRESS_AT_MOST unless you need that")
+    if not settings.allows_egress(settings.egress):
+        state = "red" if state == "red" else "yellow"
+        wrong.append("sessions that name no network are refused: the usual one is more open than what is allowed")
+        fix.append(f"set OVERNIGHT_EGRESS={settings.egress_at_most}, too")
+    try:
+        EgressRules("public", exceptions=tuple(settings.egress_exceptions))
+    except ValueError as error:
+        state = "red"
+        wrong.append(f"OVERNIGHT_EGRESS_EXCEPTIONS cannot be read: {error}")
+        fix.append("correct OVERNIGHT_EGRESS_EXCEPTIONS, or unset it")
+    detail = "; ".join([isolation.name, *wrong, _network(settings), _limits(isolation, settings)])
+    return Finding(name="isolation", state=state, detail=detail, fix="; ".join(fix))
+
+
+def _network(settings: Settings) -> str:
+    said = f"network: {settings.egress} unless a session names another, {settings.egress_at_most} at most"
+    exceptions = settings.egress_exceptions
+    return f"{said}; exceptions: {', '.join(exceptions)}" if exceptions else f"{said}; no exceptions"
+
+
+def _limits(isolation: Isolation, settings: Settings) -> str:
+    of = Launcher(settings, isolation).limits
+    return (
+        f"limits of a sandbox: {of.memory_bytes / 1e9:.3g} GB of memory, {of.processes} processes,"
+        f" {of.output_bytes / 1e6:.4g} MB of output and {of.disk_bytes / 1e9:.3g} GB of new files; of one process:"
+        f" {of.cpu_seconds / 60:.4g} minutes of CPU time, {of.open_files} open files, files of"
+        f" {of.file_bytes / 1e9:.3g} GB"
     )
-    state = "yellow" if settings.allow_unsandboxed else "red"
-    return Finding(name="isolation", state=state, detail=f"none: {isolation.problem}", fix=fix)
 
 
 def _disk(home: Path) -> Finding:

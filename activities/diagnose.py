@@ -47,4 +47,5 @@ class Diagnose:
             allowance=request.allowance,
             answer=DiagnosisAnswer,
         )
-        return report(DiagnoseResult, told, diagnosis=told.answer if isinstance(told.answer, DiagnosisAnswer) else None)
+        diagnosis = told.answer if isinstance(told.answer, DiagnosisAnswer) else None
+        return report(DiagnoseResult, told, self.host, request.site, diagnosis=diagnosis)

@@ -17,7 +17,7 @@ from activities.prompts import bullets, render, section
 from activities.workspace import Checkpoint as Commit
 from activities.workspace import Worktree, checkpoint, find_published, give_agent_git, publish, session_lock
 from workflows.contracts import requests
-from workflows.contracts.outcome import Outcome
+from workflows.contracts.outcome import MAX_OBSERVED, Outcome
 from workflows.contracts.requests import ExecuteRequest, ExecuteResult
 from workflows.contracts.text import printable
 from workflows.policy.record import one_line
@@ -74,11 +74,14 @@ class Execute:
                 step=_partial(request.step) if told.outcome in _GOES_ON else request.step,
                 subject=one_line(request.subject, 72),
                 body=printable(told.text[:2_000]),
+                redactor=self.host.redactor,
             )
             await publish(worktree, vault, made.commit, start)
         return report(
             ExecuteResult,
             told,
+            self.host,
+            site,
             checkpoint=_contract(made, site.iteration),
             conversation=conversation if told.outcome in _GOES_ON else None,
             summary=told.text,
@@ -104,7 +107,7 @@ class Execute:
         told = await self.host.runner.run(
             ask,
             lease,
-            self.host.box(worktree, writable=True, config=config),
+            self.host.box(request.site, worktree, writable=True, config=config),
             stop=attempt.stop,
             progress=lambda did: setattr(attempt, "doing", did),
         )
@@ -163,5 +166,8 @@ def _notes(made: Commit) -> list[str]:
     notes = [
         f"{path} was a git repository of its own: its files are committed as ordinary files" for path in made.nested
     ]
+    notes += [
+        f"{found.path}:{found.line}: a secret ({found.rule}) was taken out before the commit" for found in made.secrets
+    ]
     notes += [f"{skipped.path} was not committed: {skipped.reason}" for skipped in made.skipped]
-    return notes[:5]
+    return notes[:MAX_OBSERVED]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from activities.artifacts import Artifacts
 from activities.claude import Gateway, Runner
-from activities.sandbox import Box, Launcher
+from activities.sandbox import Box, EgressRules, Launcher
 from activities.workspace import Vault, Worktree, ensure_worktree, import_base, open_vault
+from overnight.base.redaction import Redactor, known_secrets
 from overnight.base.settings import Settings
 from workflows.contracts.requests import Site
 from workflows.contracts.spec import Project
@@ -23,15 +25,22 @@ class Host:
     launcher: Launcher
     runner: Runner
     artifacts: Artifacts
+    redactor: Redactor
+    """Knows the secrets of this worker."""
 
     @classmethod
     def of(cls, settings: Settings, gateway: Gateway, launcher: Launcher) -> Host:
+        """Raises ``ValueError`` for settings that no session could run under."""
+        EgressRules("public", exceptions=tuple(settings.egress_exceptions))
+        credential = gateway.credential
+        redactor = Redactor.of([*known_secrets(os.environ), *(credential.secrets if credential else ())])
         return cls(
             settings=settings,
             gateway=gateway,
             launcher=launcher,
-            runner=Runner(settings, gateway, launcher),
-            artifacts=Artifacts(settings.home / "artifacts"),
+            runner=Runner(settings, gateway, launcher, redactor),
+            artifacts=Artifacts(settings.home / "artifacts", redactor),
+            redactor=redactor,
         )
 
     def folder(self, session_id: str) -> Path:
@@ -64,6 +73,20 @@ class Host:
             self.folder(site.session_id), vault, site.session_id, commit, keep_changes=keep_changes
         )
 
-    def box(self, worktree: Worktree, *, writable: bool, config: Path | None = None) -> Box:
+    def box(self, site: Site, worktree: Worktree, *, writable: bool, config: Path | None = None) -> Box:
         """A box around a worktree."""
-        return Box(workspace=worktree.tree, writable=writable, objects=worktree.objects, config=config)
+        egress = EgressRules(site.egress.mode, tuple(site.egress.allow), tuple(self.settings.egress_exceptions))
+        return Box(
+            workspace=worktree.tree,
+            writable=writable,
+            objects=worktree.objects,
+            config=config,
+            egress=egress,
+            hidden=(Path(site.project.location),) if site.project.kind == "path" and site.project.location else (),
+        )
+
+    def sandbox(self, site: Site) -> str:
+        """What stands between untrusted code and this host, for status and events."""
+        isolation = self.launcher.isolation
+        network = site.egress.mode if self.launcher.has_own_network(site.egress.mode) else "the host's"
+        return f"{isolation.name}, network: {network}"

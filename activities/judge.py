@@ -64,7 +64,7 @@ class Judge:
                 # Who contradicts itself is not sure: the no counts.
                 worst = min(said, key=lambda v: v.met, default=None)
                 verdicts.append(await self._checked(vault, commit, criterion.id, worst))
-        return report(JudgeResult, told, verdicts=verdicts)
+        return report(JudgeResult, told, self.host, request.site, verdicts=verdicts)
 
     async def _checked(self, vault: Vault, commit: str, criterion: str, said: JudgeVerdict | None) -> Verdict:
         """The judge's word with each quote looked up in the commit."""

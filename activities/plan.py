@@ -45,7 +45,7 @@ class Plan:
         plan = None
         if isinstance(told.answer, PlanAnswer):
             plan = plan_from(told.answer, request)
-        return report(PlanResult, told, base=base, plan=plan)
+        return report(PlanResult, told, self.host, request.site, base=base, plan=plan)
 
 
 def _given(request: PlanRequest) -> str:

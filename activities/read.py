@@ -66,12 +66,15 @@ class Read:
             version=VERSION,
             host=platform.node(),
             pid=os.getpid(),
-            credential=credential.fingerprint if credential else None,
+            credential_kind=credential.kind if credential else None,
+            fingerprint=credential.fingerprint.partition(":")[2] if credential else "",
             credential_source=credential.source if credential else "",
             isolation=isolation.name,
             isolation_problem=isolation.problem,
             isolation_lacks=isolation.lacks,
+            isolation_full=isolation.full,
             unsandboxed_allowed=self.host.settings.allow_unsandboxed,
+            egress_at_most=self.host.settings.egress_at_most,
             claude_code=await asyncio.to_thread(claude_version, claude_binary(self.host.settings)),
         )
 

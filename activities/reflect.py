@@ -43,6 +43,5 @@ class Reflect:
             allowance=request.allowance,
             answer=ReflectionAnswer,
         )
-        return report(
-            ReflectResult, told, reflection=told.answer if isinstance(told.answer, ReflectionAnswer) else None
-        )
+        reflection = told.answer if isinstance(told.answer, ReflectionAnswer) else None
+        return report(ReflectResult, told, self.host, request.site, reflection=reflection)

@@ -7,7 +7,7 @@ import shutil
 import tempfile
 import time
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from temporalio import activity
@@ -17,11 +17,19 @@ from activities.attempt import Attempt, attend
 from activities.host import Host
 from activities.sandbox import Box, NotIsolatedError
 from activities.validation import Observed, SetupMark, observe
-from activities.workspace import Worktree, give_agent_git, materialise, restore_tracked, session_lock, untracked
+from activities.workspace import (
+    Worktree,
+    give_agent_git,
+    materialise,
+    restore_tracked,
+    secrets_between,
+    session_lock,
+    untracked,
+)
 from workflows.contracts.evidence import CommandEvidence
-from workflows.contracts.outcome import Outcome
+from workflows.contracts.outcome import MAX_OBSERVED, CallReport, Outcome
 from workflows.contracts.requests import Check, ValidateRequest, ValidateResult
-from workflows.policy.criteria import SETUP
+from workflows.policy.criteria import SECRETS, SETUP
 
 
 @dataclass(frozen=True)
@@ -43,36 +51,40 @@ class Validate:
                 scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="overnight-checks-")))
                 worktree = await self.host.worktree(request.site, commit)
                 box = await self._box(request, worktree, folder, stack)
-                setup, seen = await self._observe(attempt, request, worktree, box, scratch)
+                run = _Run(attempt, request, commit, box, scratch)
+                setup, seen = await self._observe(run, worktree)
+                seen += await self._secrets(run, worktree)
         except NotIsolatedError as error:
             return ValidateResult(outcome=Outcome.ENGINE_BROKEN, detail=str(error))
-        seconds = time.monotonic() - started
-        if attempt.stop.is_set():
-            return ValidateResult(outcome=Outcome.INTERRUPTED, detail=attempt.why, seconds=seconds)
-        return ValidateResult(outcome=Outcome.COMPLETED, evidence=seen, setup=setup, seconds=seconds)
+        common = CallReport(
+            outcome=Outcome.INTERRUPTED if attempt.stop.is_set() else Outcome.COMPLETED,
+            detail=attempt.why,
+            seconds=time.monotonic() - started,
+            notes=list(dict.fromkeys(run.notes))[:MAX_OBSERVED],
+            sandbox=self.host.sandbox(request.site),
+        )
+        if common.outcome is Outcome.INTERRUPTED:
+            return ValidateResult(**dict(common))
+        return ValidateResult(**dict(common), evidence=seen, setup=setup)
 
     async def _box(self, request: ValidateRequest, worktree: Worktree, folder: Path, stack: AsyncExitStack) -> Box:
         """The worktree at the commit, or a checkout in which nothing else ever was."""
         objects = self.host.launcher.objects(worktree.objects)
         if not request.clean:
             await give_agent_git(worktree, objects)
-            return self.host.box(worktree, writable=True)
+            return self.host.box(request.site, worktree, writable=True)
         await asyncio.to_thread(_remove_left_over, folder)
         clean = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="clean-", dir=folder)))
         await materialise(worktree, worktree.commit, clean, objects_path=objects)
-        return Box(workspace=clean, objects=worktree.objects)
+        return replace(self.host.box(request.site, worktree, writable=True), workspace=clean)
 
-    async def _observe(
-        self, attempt: Attempt, request: ValidateRequest, worktree: Worktree, box: Box, scratch: Path
-    ) -> tuple[CommandEvidence | None, list[CommandEvidence]]:
-        commit = worktree.commit
+    async def _observe(self, run: _Run, worktree: Worktree) -> tuple[CommandEvidence | None, list[CommandEvidence]]:
+        request, attempt = run.request, run.attempt
         setup: CommandEvidence | None = None
-        done = SetupMark(worktree.folder / "setup.json", box.workspace)
+        done = SetupMark(worktree.folder / "setup.json", run.box.workspace)
         if request.setup_command and (request.clean or not done.holds(request.setup_command)):
             attempt.doing = "setup"
-            setup = await self._one(
-                attempt, request, commit, box, Check(criterion=SETUP, command=request.setup_command), scratch
-            )
+            setup = await self._one(run, Check(criterion=SETUP, command=request.setup_command))
             if not request.clean and setup.exit_code == 0:
                 done.write(request.setup_command, await untracked(worktree))
         seen: list[CommandEvidence] = []
@@ -80,20 +92,48 @@ class Validate:
             if attempt.stop.is_set():
                 break
             attempt.doing = check.criterion
-            await restore_tracked(worktree, commit, box.workspace)
-            seen.append(await self._one(attempt, request, commit, box, check, scratch))
+            await restore_tracked(worktree, run.commit, run.box.workspace)
+            seen.append(await self._one(run, check))
         return setup, seen
 
-    async def _one(
-        self, attempt: Attempt, request: ValidateRequest, commit: str, box: Box, check: Check, scratch: Path
-    ) -> CommandEvidence:
+    async def _secrets(self, run: _Run, worktree: Worktree) -> list[CommandEvidence]:
+        """Evidence against a commit that adds secrets, or places where one was taken out."""
+        base = run.request.base
+        if base is None or base == run.commit or run.attempt.stop.is_set():
+            return []
+        found = await secrets_between(worktree, base, run.commit, self.host.redactor)
+        if not found:
+            return []
+        lines = [f"{f.path}:{f.line}: {f.rule}{' (taken out: mend the code)' if f.marked else ''}" for f in found]
+        told = "\n".join(lines)
+        run.notes += [f"delivery stopped, a secret in {line}" for line in lines]
+        log = run.scratch / "secrets.log"
+        log.write_text(told)
+        return [
+            CommandEvidence(
+                criterion=SECRETS,
+                commit=run.commit,
+                clean=run.request.clean,
+                exit_code=1,
+                tail=told,
+                log=self.host.artifacts.put_file(log),
+            )
+        ]
+
+    async def _one(self, run: _Run, check: Check) -> CommandEvidence:
         observed: Observed = await observe(
-            self.host.launcher, box, check.command, seconds=request.seconds, scratch=scratch, stop=attempt.stop
+            self.host.launcher,
+            run.box,
+            check.command,
+            seconds=run.request.seconds,
+            scratch=run.scratch,
+            stop=run.attempt.stop,
         )
+        run.notes += [f"{check.criterion}: {note}" for note in observed.notes]
         return CommandEvidence(
             criterion=check.criterion,
-            commit=commit,
-            clean=request.clean,
+            commit=run.commit,
+            clean=run.request.clean,
             exit_code=observed.exit_code,
             timed_out=observed.timed_out,
             seconds=observed.seconds,
@@ -101,6 +141,18 @@ class Validate:
             tail=observed.tail,
             log=self.host.artifacts.put_file(observed.log),
         )
+
+
+@dataclass
+class _Run:
+    """One validation under way."""
+
+    attempt: Attempt
+    request: ValidateRequest
+    commit: str
+    box: Box
+    scratch: Path
+    notes: list[str] = field(default_factory=list)
 
 
 def _remove_left_over(folder: Path) -> None:

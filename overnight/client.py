@@ -25,7 +25,7 @@ from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError
 
 from overnight.base.credentials import HOW_TO_GET_ONE, Credential
-from overnight.base.settings import Settings
+from overnight.base.settings import Settings, permits
 from overnight.base.temporal import TASK_QUEUE
 from overnight.errors import (
     InvalidRequestError,
@@ -46,7 +46,7 @@ from workflows.contracts.reads import (
     ProjectQuestion,
 )
 from workflows.contracts.requests import Site
-from workflows.contracts.spec import SessionSpec
+from workflows.contracts.spec import EgressMode, SessionSpec
 from workflows.contracts.state import SessionStart, SessionState, Status
 from workflows.contracts.status import Events, SessionStatus
 from workflows.contracts.text import printable
@@ -54,6 +54,7 @@ from workflows.gated import COST, GLANCE, ITERATION, PHASE, PROJECT, STATUS
 from workflows.policy import view
 from workflows.policy.inbox import LIMIT
 from workflows.policy.record import one_line
+from workflows.policy.words import counted, exposure, sandbox, with_hosts
 from workflows.session import AutonomousSession
 
 POLL_SECONDS = 0.5
@@ -71,6 +72,15 @@ class Accepted(BaseModel):
     next: str
 
 
+class Started(SessionStatus):
+    """A session that was started, or that was there already under the id that was asked for."""
+
+    existed: bool = False
+    """Nothing was started: the session is as it was asked for before."""
+    warning: str = ""
+    """What its sandbox leaves open, in words; empty when nothing."""
+
+
 class Sessions:
     """Start, watch and steer sessions. Every error is a ``SessionError`` in words."""
 
@@ -83,15 +93,16 @@ class Sessions:
 
     # ------------------------------------------------------------------ starting
 
-    async def start(self, request: NewSession, *, credential: Credential | None = None) -> SessionStatus:
-        """Start a session and return at once; the same ``session_id`` again returns the session that runs.
+    async def start(self, request: NewSession, *, credential: Credential | None = None) -> Started:
+        """Start a session and return at once; the same ``session_id`` again returns the session that is there.
 
         ``credential`` is the caller's own, compared with the worker's. Raises ``InvalidRequestError``,
         ``NotReadyError``, ``UnreachableError``; then nothing was started.
         """
-        if request.session_id and (known := await self._started_before(request)):
-            return known
-        await self.check_ready(credential)
+        if (known := await self.existing(request)) is not None:
+            return _there_already(known)
+        egress = request.network(self._settings)
+        host = await self.check_ready(credential, egress.mode)
         answer = await self.inspect(request.project, request.ref)
         if answer.project is None:
             raise InvalidRequestError(f"project: {answer.problem}")
@@ -122,20 +133,33 @@ class Sessions:
         except WorkflowAlreadyStartedError:
             if request.session_id is None:
                 return await self.start(request, credential=credential)  # a name by chance, and taken: another one
-            return await self.status(spec.session_id)
+            known = await self.existing(request) or await self.status(spec.session_id)
+            return _there_already(known)
         except RPCError as error:
             raise unreachable(error) from None
         queued = view.status(spec, state, datetime.now(UTC))
-        notes = (
-            f" {answer.dirty_files} uncommitted files of the project are not part of it." if answer.dirty_files else ""
-        )
-        return queued.model_copy(
-            update={"monitor_url": self.monitor_url(spec.session_id), "next": f"{queued.next}{notes}"}
-        )
+        notes, dirty = "", answer.dirty_files
+        if dirty:
+            verb = "is" if dirty == 1 else "are"
+            notes = f" {counted(dirty, 'uncommitted file')} of the project {verb} not part of it."
+        given = sandbox(host.isolation, egress.mode if host.isolation_full and egress.mode != "host" else None)
+        update = {
+            "monitor_url": self.monitor_url(spec.session_id),
+            "next": f"{queued.next}{notes}",
+            "sandbox": one_line(with_hosts(given, egress.allow)),
+            "warning": exposure(given),
+        }
+        return Started(**{**queued.model_dump(), **update})
 
-    async def _started_before(self, request: NewSession) -> SessionStatus | None:
+    async def existing(self, request: NewSession) -> SessionStatus | None:
+        """The session that has the id that is asked for; None when there is none, or no id is asked for.
+
+        Raises ``InvalidRequestError`` when it works on another goal.
+        """
+        if request.session_id is None:
+            return None
         try:
-            known = await self.status(str(request.session_id))
+            known = await self.status(request.session_id)
         except UnknownSessionError:
             return None
         if not printable(request.goal).startswith(known.goal.rstrip("…")[:200]):
@@ -145,8 +169,11 @@ class Sessions:
             )
         return known
 
-    async def check_ready(self, credential: Credential | None) -> HostAnswer:
-        """The worker's word on itself. Raises ``NotReadyError`` when it cannot run sessions for this caller."""
+    async def check_ready(self, credential: Credential | None, egress: EgressMode) -> HostAnswer:
+        """The worker's word on itself. Raises ``NotReadyError`` when it cannot run sessions for this caller.
+
+        Raises ``InvalidRequestError`` when it could, but not with this network.
+        """
         host = await self.host()
         if host.credential is None and credential is not None:
             raise NotReadyError(
@@ -163,11 +190,14 @@ class Sessions:
                 f" ({host.credential.split(':')[0]} from {host.credential_source}) than yours"
                 f" ({credential.kind} from {credential.source}); to use yours: overnight down && overnight up"
             )
-        if host.isolation == "none" and not host.unsandboxed_allowed:
+        if not host.isolation_full and not host.unsandboxed_allowed:
             raise NotReadyError(
-                f"the worker's host cannot isolate what the agent runs ({host.isolation_problem});"
-                " `overnight doctor` says how to mend it, OVERNIGHT_ALLOW_UNSANDBOXED=1 accepts the risk"
+                f"the worker's host cannot isolate what the agent runs ({host.isolation_problem or host.isolation});"
+                " `overnight doctor` says how to mend it. To accept the risk for that machine, start its worker with"
+                " OVERNIGHT_ALLOW_UNSANDBOXED=1 (overnight down && OVERNIGHT_ALLOW_UNSANDBOXED=1 overnight up)"
             )
+        if not permits(host.egress_at_most, egress):
+            raise InvalidRequestError(_too_open(egress, host.egress_at_most))
         return host
 
     async def inspect(self, project: str | None, ref: str | None = None) -> ProjectAnswer:
@@ -279,8 +309,12 @@ class Sessions:
         return await self._send(session_id, "cancel", Cancel(id=_new_id(), reason=reason))
 
     async def raise_limits(self, session_id: str, limits: RaiseLimits) -> SessionStatus:
-        """New limits; a session that a limit paused goes on. Raises ``SessionClosedError``, ``UnreachableError``."""
-        await self._exchange.describe(session_id)
+        """New limits; a session that a limit paused goes on.
+
+        Raises ``InvalidRequestError`` for a limit below what is spent already, ``SessionClosedError``,
+        ``UnreachableError``.
+        """
+        _check_not_spent(limits, await self.status(session_id))
         try:
             return await self._exchange.handle(session_id).execute_update(
                 AutonomousSession.raise_limits,
@@ -307,13 +341,49 @@ class Sessions:
         return known.model_copy(update={"monitor_url": self.monitor_url(known.session_id)})
 
 
+def _check_not_spent(limits: RaiseLimits, known: SessionStatus) -> None:
+    if known.status.is_final or known.worker == "offline":
+        return  # it is refused for that, or nobody knows
+    sid = known.session_id
+    spent = (
+        ("max_cost_usd", limits.max_cost_usd, known.cost_usd, f"${known.cost_usd:.4f} is spent"),
+        ("max_iterations", limits.max_iterations, known.iteration, f"iteration {known.iteration} has begun"),
+        (
+            "max_time_minutes",
+            limits.max_time_minutes,
+            known.elapsed_minutes,
+            f"{known.elapsed_minutes:g} active minutes are over",
+        ),
+    )
+    below = [f"{name}: {said} already, give more" for name, wanted, used, said in spent if wanted and wanted < used]
+    if below:
+        raise InvalidRequestError(f"{'; '.join(below)}; to stop it: overnight pause {sid} (or cancel)")
+
+
+def _too_open(egress: EgressMode, at_most: EgressMode) -> str:
+    said = (
+        f"egress: the worker allows no more network than '{at_most}', and the session wants '{egress}'; choose"
+        f" '{at_most}', or start the worker with OVERNIGHT_EGRESS_AT_MOST={egress}"
+        f" (overnight down && OVERNIGHT_EGRESS_AT_MOST={egress} overnight up)"
+    )
+    if egress != "host":
+        return said
+    return f"{said}: what its sessions run then reaches that machine's own ports, and through Temporal every session"
+
+
+def _there_already(known: SessionStatus) -> Started:
+    return Started(**known.model_dump(), existed=True, warning=exposure(known.sandbox))
+
+
 def _details(spec: SessionSpec) -> str:
     limits = spec.limits
+    iterations = counted(limits.max_iterations, "iteration")
     lines = [
         spec.goal[:4_000],
         "",
         f"- validation: `{spec.validation_command or 'chosen by the plan'}`",
-        f"- limits: {limits.max_iterations} iterations, {limits.max_time_minutes:g} minutes, ${limits.max_cost_usd:g}",
+        f"- limits: {iterations}, {limits.max_time_minutes:g} minutes, ${limits.max_cost_usd:g}",
+        f"- network: {' '.join([spec.egress.mode, *spec.egress.allow])}",
         f"- branch: `{view.branch(spec.session_id)}`",
     ]
     return "\n".join(lines)

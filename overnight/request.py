@@ -6,12 +6,33 @@ import re
 import secrets
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import PydanticCustomError
 
+from overnight.base.destinations import problem_of
 from overnight.base.settings import Settings
 from overnight.errors import InvalidRequestError
-from workflows.contracts.spec import MAX_WISHES, Limits, Models, Project, SessionSpec
-from workflows.contracts.text import Command, Goal, Line, Location, ModelName, SessionId, Wish
+from workflows.contracts.spec import (
+    MAX_DESTINATIONS,
+    MAX_WISHES,
+    Egress,
+    EgressMode,
+    Limits,
+    Models,
+    Project,
+    SessionSpec,
+)
+from workflows.contracts.text import (
+    Command,
+    Destination,
+    Goal,
+    Line,
+    Location,
+    ModelName,
+    SessionId,
+    Wish,
+    printable,
+)
 
 _NOT_YET = {
     "iterative": "mode 'iterative' (approval after the plan and after each iteration) is not in this version;"
@@ -24,6 +45,28 @@ _NOT_YET = {
 """Asked for, designed, not built: refused in words, never ignored."""
 
 
+def _readable(text: str) -> str:
+    if (problem := problem_of(text)) is not None:
+        raise PydanticCustomError("destination", "{problem}", {"problem": problem})
+    return text
+
+
+def _typed(command: str) -> str:
+    """Left out in silence, a control character would make another command of it."""
+    if printable(command) != command:
+        odd = next(c for n, c in enumerate(command) if printable(command[: n + 1]) != command[: n + 1])
+        raise PydanticCustomError(
+            "control_character",
+            "it has a control character in it ({character}); take it out, or put what needs it into a script",
+            {"character": f"U+{ord(odd):04X}"},
+        )
+    return command
+
+
+TypedCommand = Annotated[Command, AfterValidator(_typed)]
+Host = Annotated[Destination, AfterValidator(_readable)]
+
+
 class NewSession(BaseModel):
     """What a person may choose; everything but the goal has a default."""
 
@@ -34,14 +77,18 @@ class NewSession(BaseModel):
     """Path of a git repository on the worker's host, or a git URL; absent for a new project."""
     ref: Line | None = None
     """Branch, tag or commit to start from; the project's current one when absent."""
-    validation_command: Command | None = None
-    setup_command: Command | None = None
+    validation_command: TypedCommand | None = None
+    setup_command: TypedCommand | None = None
     success_criteria: Annotated[list[Wish], Field(max_length=MAX_WISHES)] = []
     success_threshold: Annotated[float, Field(gt=0, le=1)] = 0.95
     max_iterations: Annotated[int, Field(ge=1, le=10_000)] = 50
     max_time_minutes: Annotated[float, Field(gt=0, le=100_000)] = 60
     max_cost_usd: Annotated[float, Field(gt=0, le=100_000)] | None = None
     on_limit: Literal["pause", "fail"] = "pause"
+    egress: EgressMode | None = None
+    """Network of what runs in the sandbox; absent: ``allow-list`` when hosts are given, else the installation's."""
+    allow_hosts: Annotated[list[Host], Field(max_length=MAX_DESTINATIONS)] = []
+    """Where ``allow-list`` lets it go: names, addresses, networks, each with ``:port`` if need be."""
     model: ModelName | None = None
     """Claude model for every role; the installation's choice when absent."""
     mode: Literal["autonomous", "iterative"] = "autonomous"
@@ -60,6 +107,13 @@ class NewSession(BaseModel):
             raise InvalidRequestError(in_words(error)) from None
         if request.ref is not None and request.project is None:
             raise InvalidRequestError("ref: it names a place in a project, and no project is given")
+        if request.allow_hosts and request.egress not in (None, "allow-list"):
+            raise InvalidRequestError(
+                f"allow_hosts: hosts go with the egress 'allow-list', not with '{request.egress}'; leave one of the"
+                " two out"
+            )
+        if request.egress == "allow-list" and not request.allow_hosts:
+            raise InvalidRequestError("allow_hosts: the egress 'allow-list' needs at least one host, such as pypi.org")
         asked = {
             "iterative": request.mode == "iterative",
             "auto_deploy": request.auto_deploy,
@@ -70,8 +124,18 @@ class NewSession(BaseModel):
             raise InvalidRequestError("; ".join(refused))
         return request
 
+    def network(self, settings: Settings) -> Egress:
+        """Where what runs in the sandbox may go. Raises ``InvalidRequestError``."""
+        mode = self.egress or ("allow-list" if self.allow_hosts else settings.egress)
+        if mode == "allow-list" and not self.allow_hosts:
+            raise InvalidRequestError(
+                "allow_hosts: sessions of this installation name the hosts that they may reach"
+                " (OVERNIGHT_EGRESS=allow-list); name some, or choose another egress"
+            )
+        return Egress(mode=mode, allow=self.allow_hosts)
+
     def spec(self, project: Project, settings: Settings) -> SessionSpec:
-        """The immutable spec of the session."""
+        """The immutable spec of the session. Raises ``InvalidRequestError``."""
         return SessionSpec(
             session_id=self.session_id or name_of(self.goal),
             goal=self.goal,
@@ -86,6 +150,7 @@ class NewSession(BaseModel):
                 max_cost_usd=self.max_cost_usd or settings.max_cost_usd,
             ),
             on_limit=self.on_limit,
+            egress=self.network(settings),
             models=Models(**{role: self.model or settings.model_for(role) for role in Models.model_fields}),  # type: ignore[arg-type]
         )
 

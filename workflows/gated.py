@@ -149,11 +149,13 @@ class Gated:
         while not handle.done():
             await self.until(handle.done)
         try:
-            return await handle
+            result = await handle
         except ActivityError as error:
             return failure_report(error, call.result)
         except asyncio.CancelledError:
             return call.result(outcome=Outcome.INTERRUPTED, detail="stopped before it began")
+        record.observed(self.state, workflow.now(), result)
+        return result
 
     def react(self, phase: Phase, result: CallReport) -> Reaction:
         """Do what the failure table says about a report; the caller decides whether to make the call again."""

@@ -75,7 +75,7 @@ class AutonomousSession(Gated):
             lambda: calls.plan(asks.plan(self.spec, self.state)),
             lambda r: r.plan is not None and r.base is not None,
         )
-        criteria.freeze(self.state, result)
+        criteria.freeze(self.spec, self.state, result)
         steps = len(result.plan.steps) if result.plan else 0
         self.note("phase", f"planned: {steps} steps, {len(self.state.criteria)} criteria")
 

@@ -41,6 +41,8 @@ class Told:
     usage: Usage = field(default_factory=Usage)
     seconds: float = 0.0
     resets_at: datetime | None = None
+    notes: list[str] = field(default_factory=list)
+    """What happened in its sandbox: limits hit, connections blocked."""
 
 
 class Call:

@@ -11,39 +11,53 @@ from workflows.contracts.outcome import Usage
 _BYTES_PER_TOKEN = 4
 """Rough size of a token, for estimating what a response that was cut off had produced."""
 _LONGEST_LINE = 8_000_000
+_LONGEST_WHOLE = 32_000_000
+_MOST_TOKENS = 1_000_000_000
+"""More than any response has: a figure above it is none."""
 
 
 class Meter:
     """Usage of one response, streamed or whole."""
 
-    def __init__(self, model: str, *, streamed: bool, prompt_bytes: int = 0) -> None:
-        self._prompt_bytes = prompt_bytes
-        self._model = model
+    def __init__(self, model: str = "", *, streamed: bool) -> None:
+        self.model = model
+        """The model whose prices count: the one that the response names, once it has."""
         self._streamed = streamed
         self._pending = bytearray()
+        self._skipping = False
         self._tokens: dict[str, int] = {}
         self._writes_1h = 0
+        self._searches = 0
+        self._fast = self._us_only = False
         self._seen_output = 0
         self._final = False
 
     def feed(self, chunk: bytes) -> None:
         """Look at the next bytes of the response's body."""
-        self._pending += chunk
         if not self._streamed:
+            self._keep(chunk, _LONGEST_WHOLE)
             return
-        *lines, rest = bytes(self._pending).split(b"\n")
-        self._pending = bytearray(rest[:_LONGEST_LINE])
+        *lines, rest = chunk.split(b"\n")
         for line in lines:
-            if line.startswith(b"data:"):
-                self._event(line[5:])
+            if self._pending or self._skipping:
+                self._keep(line, _LONGEST_LINE)
+                self._line(bytes(self._pending))
+                self._pending.clear()
+                self._skipping = False
+            else:
+                self._line(line)
+        self._keep(rest, _LONGEST_LINE)
 
-    def usage(self) -> Usage:
-        """What the response used: exact when its end was seen, else an estimate of what had come."""
+    def usage(self, *, prompt_bytes: int = 0) -> Usage:
+        """What the response used: exact when its end was seen, else an estimate of what had come.
+
+        ``prompt_bytes`` is the size of the request, for a response that did not even say what the prompt was.
+        """
         if not self._streamed and not self._final:
             self._whole()
         if not self._tokens:
             # The service had the prompt, but nobody saw what it billed.
-            self._tokens = {"input_tokens": self._prompt_bytes // _BYTES_PER_TOKEN}
+            self._tokens = {"input_tokens": prompt_bytes // _BYTES_PER_TOKEN}
         output = self._tokens.get("output_tokens", 0)
         if not self._final:
             output = max(output, self._seen_output // _BYTES_PER_TOKEN)
@@ -54,8 +68,11 @@ class Meter:
             cache_read=self._tokens.get("cache_read_input_tokens", 0),
             cache_write_5m=max(0, writes - self._writes_1h),
             cache_write_1h=self._writes_1h,
+            searches=self._searches,
+            fast=self._fast,
+            us_only=self._us_only,
         )
-        cost = cost_usd(self._model, tokens)
+        cost = cost_usd(self.model, tokens)
         return Usage(
             responses=1,
             input_tokens=tokens.input,
@@ -66,39 +83,67 @@ class Meter:
             estimated_usd=0.0 if self._final else cost,
         )
 
+    def _keep(self, part: bytes, most: int) -> None:
+        """Remember the beginning of a line until its end comes; one that is too long is none of ours."""
+        if self._skipping or len(self._pending) + len(part) > most:
+            self._pending.clear()
+            self._skipping = True
+        else:
+            self._pending += part
+
+    def _line(self, line: bytes) -> None:
+        if line.startswith(b"data:"):
+            self._event(line[5:])
+
     def _whole(self) -> None:
-        try:
-            body = json.loads(bytes(self._pending))
-        except ValueError:
-            return
-        if isinstance(body, dict) and body.get("type") == "message":
-            self._model = str(body.get("model") or self._model)
-            self._take(body.get("usage"))
+        body = _object(bytes(self._pending))
+        if body.get("type") == "message":
+            self._named(body)
             self._final = True
 
     def _event(self, data: bytes) -> None:
-        try:
-            event = json.loads(data)
-        except ValueError:
-            return
-        kind = event.get("type") if isinstance(event, dict) else None
+        event = _object(data)
+        kind = event.get("type")
         if kind == "message_start":
-            message = event.get("message") or {}
-            self._model = str(message.get("model") or self._model)
-            self._take(message.get("usage") or {"input_tokens": 0})
+            message = event.get("message")
+            self._named(message if isinstance(message, dict) else {})
+            self._tokens.setdefault("input_tokens", 0)
         elif kind == "content_block_delta":
-            delta = event.get("delta") or {}
-            text = delta.get("text") or delta.get("partial_json") or delta.get("thinking") or ""
-            self._seen_output += len(str(text))
+            delta = event.get("delta")
+            if isinstance(delta, dict):
+                text = delta.get("text") or delta.get("partial_json") or delta.get("thinking") or ""
+                self._seen_output += len(str(text))
         elif kind == "message_delta":
             self._take(event.get("usage"))
             self._final = True
+
+    def _named(self, message: dict[str, Any]) -> None:
+        self.model = str(message.get("model") or self.model)
+        self._take(message.get("usage"))
 
     def _take(self, usage: Any) -> None:
         """Later figures replace earlier ones: the API's are cumulative."""
         if not isinstance(usage, dict):
             return
-        self._tokens |= {k: v for k, v in usage.items() if isinstance(v, int) and k.endswith("_tokens")}
+        self._tokens |= {k: _count(v) for k, v in usage.items() if k.endswith("_tokens") and type(v) is int}
         split = usage.get("cache_creation")
         if isinstance(split, dict):
-            self._writes_1h = int(split.get("ephemeral_1h_input_tokens") or 0)
+            self._writes_1h = _count(split.get("ephemeral_1h_input_tokens"))
+        searched = usage.get("server_tool_use")
+        if isinstance(searched, dict):
+            self._searches = _count(searched.get("web_search_requests"))
+        self._fast = usage.get("speed", "fast" if self._fast else "") == "fast"
+        self._us_only = usage.get("inference_geo", "us" if self._us_only else "") == "us"
+
+
+def _object(data: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(data)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _count(value: Any) -> int:
+    """A number of tokens, or 0 for what is none: what a service answers must not break the meter."""
+    return value if type(value) is int and 0 <= value <= _MOST_TOKENS else 0

@@ -16,13 +16,16 @@ from claude_agent_sdk import ClaudeSDKClient
 from activities.claude.call import Call, Told
 from activities.claude.gateway import Gateway, Lease
 from activities.claude.options import BASH_MAX_SECONDS, Ask, environment, options
-from activities.sandbox import Box, Launcher, NotIsolatedError
+from activities.sandbox import Box, Launcher, NotIsolatedError, Opened
+from overnight.base.redaction import Redactor
 from overnight.base.settings import Settings
 from workflows.contracts.outcome import Outcome, Usage
 
 STALL_SECONDS = BASH_MAX_SECONDS + 300.0
 """No event of Claude Code and no byte of a model for so long: it is stuck."""
 INTERRUPT_SECONDS = 5.0
+GATEWAY_PORT = 61_081
+"""Where the model is, on the box's own loopback."""
 CLOSE_SECONDS = 15.0
 
 
@@ -35,8 +38,11 @@ def claude_binary(settings: Settings) -> Path:
 class Runner:
     """Calls Claude Code for the activities of one worker."""
 
-    def __init__(self, settings: Settings, gateway: Gateway, launcher: Launcher) -> None:
+    def __init__(
+        self, settings: Settings, gateway: Gateway, launcher: Launcher, redactor: Redactor | None = None
+    ) -> None:
         self._settings = settings
+        self._redactor = redactor or Redactor()
         self._gateway = gateway
         self._launcher = launcher
 
@@ -54,17 +60,32 @@ class Runner:
         Whatever ends it, nothing that it started still runs when this returns. Never raises for what Claude Code does.
         """
         started = time.monotonic()
-        call = Call(ask, lease, progress)
+        call = Call(replace(ask, prompt=self._redactor.text(ask.prompt)), lease, progress)
         async with self._gateway.lease(lease):
-            with tempfile.TemporaryDirectory(prefix="overnight-call-") as scratch:
-                told = await self._run(call, box, Path(scratch), stop)
+            told = await self._in_box(call, box, stop)
         return replace(told, usage=lease.usage + Usage(calls=1), seconds=time.monotonic() - started)
 
-    async def _run(self, call: Call, box: Box, scratch: Path, stop: asyncio.Event) -> Told:
+    async def _in_box(self, call: Call, box: Box, stop: asyncio.Event) -> Told:
         try:
-            client = self._client(call, box, scratch)
+            with tempfile.TemporaryDirectory(prefix="config-") as config:
+                boxed = self._boxed(call, box, Path(config))
+                async with self._launcher.open(boxed) as opened:
+                    told = await self._run(call, boxed, opened, stop)
         except (NotIsolatedError, OSError) as error:
             return Told(Outcome.ENGINE_BROKEN, str(error))
+        told.notes = opened.notes
+        return told
+
+    async def _run(self, call: Call, box: Box, opened: Opened, stop: asyncio.Event) -> Told:
+        client = ClaudeSDKClient(
+            options(
+                call.ask,
+                lease=call.lease,
+                program=opened.program_of([self._launcher.tool("claude", box.tools["claude"])]),
+                cwd=box.workspace,
+                on_stderr=call.stderr,
+            )
+        )
         work = asyncio.create_task(call.converse(client))
         halted = asyncio.create_task(stop.wait())
         try:
@@ -102,24 +123,27 @@ class Runner:
             )
         return None
 
-    def _client(self, call: Call, box: Box, scratch: Path) -> ClaudeSDKClient:
-        """A client whose program is a script that starts Claude Code in its box."""
+    def _boxed(self, call: Call, box: Box, config: Path) -> Box:
+        """The box with Claude Code in it, and the gateway on its loopback."""
         binary = claude_binary(self._settings)
         if not binary.is_file():
             raise OSError(f"Claude Code is not at {binary}")
-        config = box.config or scratch / "config"
+        config = box.config or config
         config.mkdir(parents=True, exist_ok=True)
         credential = self._gateway.credential
+        own_network = self._launcher.has_own_network(box.egress.mode)
         env = environment(
-            gateway_url=self._gateway.url,
+            gateway_url=f"http://127.0.0.1:{GATEWAY_PORT}" if own_network else self._gateway.url,
             lease=call.lease,
             oauth=credential is not None and credential.is_oauth,
             config=self._launcher.config(config),
         )
-        boxed = replace(box, config=config, tools={**box.tools, "claude": binary}, env={**box.env, **env})
-        program = self._launcher.script(boxed, [self._launcher.tool(boxed, "claude")], scratch / "claude")
-        return ClaudeSDKClient(
-            options(call.ask, lease=call.lease, program=program, cwd=box.workspace, on_stderr=call.stderr)
+        return replace(
+            box,
+            config=config,
+            tools={**box.tools, "claude": binary},
+            env={**box.env, **env},
+            services={GATEWAY_PORT: self._gateway.serving},
         )
 
 

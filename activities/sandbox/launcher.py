@@ -1,54 +1,45 @@
-"""What a box shows: an allow-list of the host, read-only, one workspace, and an environment of our own making."""
+"""The one launcher for untrusted code: it opens a box, and a program that runs whatever it is given inside."""
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shlex
+import shutil
 import sys
+import tempfile
+import weakref
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from activities.sandbox.isolation import NAMESPACES, Isolation
+import structlog
+
+from activities.sandbox import inside, seccomp
+from activities.sandbox.cgroup import Group
+from activities.sandbox.door import Door, Service
+from activities.sandbox.egress import Blocked, Egress, EgressRules, Mode
+from activities.sandbox.environment import PROXY_PORT, environment
+from activities.sandbox.isolation import NAMESPACES, PRIVATE_NETWORK, Isolation
+from activities.sandbox.limits import Kind, Limits
+from activities.sandbox.mounts import CONFIG, OBJECTS, TOOLS, WORKSPACE, Shown, Writable, mounts, prepare_etc
+from activities.sandbox.warden import Warden, Watched
+from activities.workspace import remove
 from overnight.base.settings import Settings
 
-WORKSPACE = Path("/workspace")
-OBJECTS = Path("/overnight/objects")
-CONFIG = Path("/overnight/config")
-TOOLS = Path("/overnight/bin")
-HOME = Path("/home/agent")
+log = structlog.get_logger(__name__)
 
-_SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/opt", "/nix/store")
-_MASKED = (
-    "/etc/shadow", "/etc/shadow-", "/etc/gshadow", "/etc/gshadow-", "/etc/sudoers", "/etc/sudoers.d", "/etc/ssh",
-    "/etc/ssl/private", "/etc/krb5.keytab", "/etc/NetworkManager", "/etc/wireguard", "/etc/docker", "/etc/kubernetes",
-    "/etc/rancher", "/etc/netplan", "/etc/environment",
-)  # fmt: skip
-_TOOL_CHAINS = (
-    ".pyenv", ".rustup", ".cargo/bin", ".nvm/versions", ".local/bin", ".local/lib", ".local/share/uv",
-    ".local/share/mise", ".local/share/pipx", ".local/share/fnm", ".asdf/installs", ".asdf/shims",
-    ".sdkman/candidates", ".volta", ".bun/bin", ".deno/bin", "go/bin", "miniconda3", "anaconda3", "miniforge3",
-)  # fmt: skip
-"""Under the home; programs, never credentials. Others by ``OVERNIGHT_SANDBOX_READABLE``."""
-
-_PASSED = (
-    "LANG", "LANGUAGE", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE",
-    "NODE_EXTRA_CA_CERTS", "PIP_CERT", "GIT_SSL_CAINFO", "PYENV_ROOT", "PYENV_VERSION", "RUSTUP_HOME", "NVM_DIR",
-    "JAVA_HOME", "GOROOT", "VOLTA_HOME", "SDKMAN_DIR", "ASDF_DIR", "PIP_FIND_LINKS",
-)  # fmt: skip
-"""Environment of the host that a box gets: where tools and certificates are. Nothing that may hold a secret."""
-_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
-
-_USERS = "root:x:0:0:root:/root:/usr/sbin/nologin\nagent:x:1000:1000:agent:/home/agent:/bin/bash\n"
-_GROUPS = "root:x:0:\nagent:x:1000:\n"
+PUBLIC = EgressRules("public")
 
 
 class NotIsolatedError(Exception):
-    """This host cannot isolate untrusted code, and nobody allowed to run it all the same."""
+    """Untrusted code must not run so on this host, and nobody allowed it all the same."""
 
 
 @dataclass(frozen=True)
 class Box:
-    """One run of untrusted code: what it may write, what else it sees, and its environment."""
+    """One run of untrusted code: what it may write, what else it sees, where it may go, and its environment."""
 
     workspace: Path
     """Folder of the host that is the working directory inside."""
@@ -59,24 +50,80 @@ class Box:
     """Claude Code's folder of this run, writable."""
     tools: dict[str, Path] = field(default_factory=dict)
     """Programs of ours, by their name inside, read-only."""
+    readable: dict[Path, Path] = field(default_factory=dict)
+    """More files of the host, by where they are inside, read-only."""
     env: dict[str, str] = field(default_factory=dict)
+    egress: EgressRules = PUBLIC
+    hidden: tuple[Path, ...] = ()
+    """Folders of the host that must not be seen though they lie in what is shown: the person's checkout."""
+    services: Mapping[int, Service] = field(default_factory=dict)
+    """What the worker serves on the box's own loopback, by port; only where the box has a network of its own."""
+
+
+class Opened:
+    """A box that is open: start ``program`` with a command, once."""
+
+    def __init__(self, program: Path, limits: Limits, egress: Egress | None, door: Door) -> None:
+        self.program = program
+        """Executable of the host: ``program command args...`` runs the command inside."""
+        self.limits = limits
+        self.hits: set[Kind] = set()
+        """Limits that were hit; complete when the box is closed."""
+        self._egress = egress
+        self._door = door
+
+    @property
+    def blocked(self) -> list[Blocked]:
+        """Where the box was not let go."""
+        return self._egress.blocked if self._egress else []
+
+    @property
+    def notes(self) -> list[str]:
+        """What happened in the box that a person should know: limits hit, connections blocked."""
+        said = [self.limits.told(kind) for kind in sorted(self.hits)]
+        for blocked in self.blocked:
+            times = f" ({blocked.count} times)" if blocked.count > 1 else ""
+            said.append(f"network: blocked {blocked.target}{times}: {blocked.reason}")
+        return said
+
+    def program_of(self, command: list[str]) -> Path:
+        """An executable that runs ``command`` inside with whatever arguments it is given."""
+        path = self.program.with_name("run-command")
+        _write(path, f'#!/bin/sh\nexec {shlex.join([str(self.program), *command])} "$@"\n'.encode(), mode=0o700)
+        return path
+
+    def kill(self) -> None:
+        """End everything that runs in the box."""
+        self._door.kill()
 
 
 class Launcher:
-    """Turns a command into one that runs in a box."""
+    """Opens boxes on this host."""
 
     def __init__(self, settings: Settings, isolation: Isolation) -> None:
         self.isolation = isolation
+        self.limits = Limits.of(settings)
         self._settings = settings
-        self._files = settings.home / "sandbox"
+        self._etc: Path | None = None
+        self._warden = Warden()
+        self._python = _interpreter()
 
-    def check(self) -> None:
-        """Raises ``NotIsolatedError`` where untrusted code must not run."""
-        if self.isolation.bwrap is None and not self._settings.allow_unsandboxed:
+    def check(self, egress: EgressRules = PUBLIC) -> None:
+        """Raises ``NotIsolatedError`` where untrusted code must not run, or not with this network."""
+        if not self.isolation.full and not self._settings.allow_unsandboxed:
             raise NotIsolatedError(
                 f"this host cannot isolate what the agent runs ({self.isolation.problem}); `overnight doctor` says how "
                 "to mend it, OVERNIGHT_ALLOW_UNSANDBOXED=1 accepts the risk for this machine"
             )
+        if not self._settings.allows_egress(egress.mode):
+            raise NotIsolatedError(
+                f"this installation allows no more network than '{self._settings.egress_at_most}', and the session "
+                f"wants '{egress.mode}'; start it with another egress, or change OVERNIGHT_EGRESS_AT_MOST"
+            )
+
+    def has_own_network(self, mode: Mode) -> bool:
+        """Whether a box in this mode has a loopback of its own, on which the worker can serve."""
+        return self.isolation.full and mode != "host"
 
     def workspace(self, box: Box) -> Path:
         """The working directory as seen from inside."""
@@ -90,109 +137,146 @@ class Launcher:
         """Where Claude Code's folder is seen from inside."""
         return CONFIG if self.isolation.bwrap else folder
 
-    def tool(self, box: Box, name: str) -> str:
+    def tool(self, name: str, program: Path) -> str:
         """Path of a program of ours as seen from inside."""
-        return str(TOOLS / name) if self.isolation.bwrap else str(box.tools[name])
+        return str(TOOLS / name) if self.isolation.bwrap else str(program)
 
-    def wrap(self, box: Box, command: list[str]) -> list[str]:
-        """``command`` as an argument list that runs it in ``box``. Raises ``NotIsolatedError``."""
-        self.check()
-        env = {**self.environment(), **box.env}
+    @asynccontextmanager
+    async def open(self, box: Box) -> AsyncIterator[Opened]:
+        """A box for one command. Whatever ran in it is gone when the context ends.
+
+        Raises ``NotIsolatedError`` and ``OSError``.
+        """
+        self.check(box.egress)
+        own_network = self.has_own_network(box.egress.mode)
+        egress = _way_out(box.egress) if own_network else None
+        services = {**({PROXY_PORT: egress.serving} if egress else {}), **(box.services if own_network else {})}
+        async with AsyncExitStack() as stack:
+            folder = Path(tempfile.mkdtemp(prefix="box-"))
+            stack.push_async_callback(asyncio.to_thread, remove, folder)
+            group = self._group(stack)
+            door = await stack.enter_async_context(Door(folder / "door", list(services.values())))
+            private = Writable(tmp=folder / "tmp", home=folder / "home")
+            for place in (private.tmp, private.home):
+                place.mkdir(mode=0o700)
+            program = self._program(box, folder, private, list(services), group, own_network)
+            opened = Opened(program, self.limits, egress, door)
+            watched = Watched(
+                self.limits,
+                lambda: door.pid,
+                door.kill,
+                (box.workspace, private.tmp, private.home, *([box.config] if box.config else [])),
+                by_kernel=group is not None,
+            )
+            self._warden.watch(watched)
+            try:
+                yield opened
+            finally:
+                self._warden.forget(watched)
+                door.kill()
+                opened.hits |= watched.hits | (group.hits() if group else set())
+
+    def _etc_folder(self) -> Path:
+        """What boxes of this worker see as ``/etc``, made with the first of them."""
+        if self._etc is None:
+            folder = Path(tempfile.mkdtemp(prefix="etc-"))
+            prepare_etc(folder)
+            folder.chmod(0o755)
+            weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+            self._etc = folder
+        return self._etc
+
+    def _group(self, stack: AsyncExitStack) -> Group | None:
+        """A group in which the kernel counts; without one, the warden does."""
+        if self.isolation.cgroups is None:
+            return None
+        try:
+            group = self.isolation.cgroups.make(self.limits)
+        except OSError as error:
+            log.warning("no control group for this box", error=str(error))
+            return None
+        stack.push_async_callback(asyncio.to_thread, group.remove)
+        return group
+
+    def _program(
+        self,
+        box: Box,
+        folder: Path,
+        private: Writable,
+        ports: list[int],
+        group: Group | None,
+        own_network: bool,
+    ) -> Path:
+        """Write the script that starts a command in the box."""
+        boxed = self.isolation.bwrap is not None
+        env = environment(self._settings, boxed=boxed, private_network=own_network) | box.env
+        if not boxed:
+            env |= {"HOME": str(private.home), "TMPDIR": str(private.tmp)}
+        entry = Path(inside.__file__)
+        start = [
+            str(self._python),
+            "-I",
+            "-S",
+            self.tool("inside.py", entry),
+            "/overnight/door" if boxed else str(folder / "door"),
+            ",".join(map(str, ports)),
+            _rlimits(self.limits, by_kernel=group is not None),
+        ]
+        redirections = ""
         if self.isolation.bwrap is None:
-            env["HOME"] = env["TMPDIR"] = str(_scratch(box))
             pairs = [f"{k}={v}" for k, v in env.items()]
-            return ["setpriv", "--pdeathsig", "KILL", "--", "env", "-i", *pairs, *command]
-        # bubblewrap is the box's first process, and whoever is inside can read that one's environment.
-        boxed = [str(self.isolation.bwrap), *NAMESPACES, *self._mounts(box), *_env_args(env), "--", *command]
-        return ["env", "-i", *boxed]
+            line = ["setpriv", "--pdeathsig", "KILL", "--", "env", "-i", *pairs, *start]
+        else:
+            shown = Shown(
+                workspace=box.workspace,
+                writable=box.writable,
+                private=private,
+                objects=box.objects,
+                config=box.config,
+                tools={**box.tools, "inside.py": entry},
+                readable=box.readable,
+                hidden=box.hidden,
+                door=folder / "door",
+                host_network=not own_network,
+            )
+            # What is on a command line, or in the environment of the box's first process, is there for all to read.
+            args = [
+                *NAMESPACES,
+                *(PRIVATE_NETWORK if own_network else ()),
+                *mounts(shown, self._settings, self._etc_folder()),
+            ]
+            args += _env_args(env)
+            _write(folder / "args", "".join(f"{arg}\0" for arg in args).encode())
+            redirections = f" 9<{shlex.quote(str(folder / 'args'))}"
+            line = ["env", "-i", str(self.isolation.bwrap), "--args", "9"]
+            if (filtered := seccomp.program()) is not None:
+                _write(folder / "filter", filtered)
+                redirections += f" 8<{shlex.quote(str(folder / 'filter'))}"
+                line += ["--seccomp", "8"]
+            line += ["--", *start]
+        enter = "".join(f"echo $$ > {shlex.quote(str(e))} || exit 126\n" for e in (group.entries if group else []))
+        program = folder / "run"
+        _write(program, f'#!/bin/sh\n{enter}exec {shlex.join(line)} "$@"{redirections}\n'.encode(), mode=0o700)
+        return program
 
-    def script(self, box: Box, command: list[str], path: Path) -> Path:
-        """An executable file that runs ``command``, with whatever arguments it gets, in ``box``."""
-        line = self.wrap(box, command)
-        end = line.index("--")
-        start = line.index(str(self.isolation.bwrap)) + 1 if self.isolation.bwrap else end
-        # What is on a command line is there for every user of the host to read: bubblewrap takes its part from a file.
-        hidden = path.with_suffix(".args")
-        hidden.touch(0o600)
-        hidden.write_text("".join(f"{arg}\0" for arg in line[start:end]))
-        shown = [*line[:start], *(["--args", "9"] if start < end else []), *line[end:]]
-        path.write_text(f'#!/bin/sh\nexec {shlex.join(shown)} "$@" 9<{shlex.quote(str(hidden))}\n')
-        path.chmod(0o700)
-        return path
 
-    def environment(self) -> dict[str, str]:
-        """The environment of every box: an allow-list of the host's, and what we set."""
-        passed = {k: os.environ[k] for k in _PASSED if k in os.environ}
-        passed |= {k: v for k, v in os.environ.items() if k.startswith("LC_")}
-        passed |= {k: v for k in _PROXIES if "@" not in (v := os.environ.get(k, "@"))}
-        return {
-            **passed,
-            "PATH": os.pathsep.join(self._path()),
-            "HOME": str(HOME),
-            "USER": "agent",
-            "LOGNAME": "agent",
-            "SHELL": "/bin/bash",
-            "TERM": "dumb",
-            "NO_COLOR": "1",
-            "CI": "1",
-            "TMPDIR": "/tmp",  # noqa: S108 (the box's own)
-            "PYTHONDONTWRITEBYTECODE": "1",
-            "GIT_TERMINAL_PROMPT": "0",
-        }
+def _write(path: Path, content: bytes, mode: int = 0o600) -> None:
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    with os.fdopen(handle, "wb") as file:
+        file.write(content)
 
-    def _path(self) -> list[str]:
-        visible = [Path(p) for p in _SYSTEM] + self._extra_folders()
-        entries = [Path(p) for p in os.environ.get("PATH", "").split(os.pathsep) if p.startswith("/")]
-        entries += [Path(p) for p in ("/usr/local/bin", "/usr/bin", "/bin")] + [Path(sys.base_prefix) / "bin"]
-        if self.isolation.bwrap is None:
-            return list(dict.fromkeys(str(e) for e in entries))
-        return list(dict.fromkeys(str(e) for e in entries if any(e.is_relative_to(v) for v in visible)))
 
-    def _extra_folders(self) -> list[Path]:
-        """Folders outside the system's that hold tool chains."""
-        home = Path.home()
-        chains = [home / name for name in _TOOL_CHAINS] + [Path(sys.base_prefix), *self._settings.sandbox_readable]
-        return [p for p in dict.fromkeys(chains) if p.is_dir() and not any(p.is_relative_to(s) for s in _SYSTEM)]
-
-    def _mounts(self, box: Box) -> list[str]:
-        args = ["--hostname", "overnight", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"]  # noqa: S108
-        args += ["--dir", "/run", "--dir", "/var/tmp", "--dir", str(HOME)]  # noqa: S108
-        for folder in map(Path, _SYSTEM):
-            if folder.is_symlink():
-                args += ["--symlink", str(folder.readlink()), str(folder)]
-            elif folder.is_dir():
-                args += ["--ro-bind", str(folder), str(folder)]
-        for masked in map(Path, _MASKED):
-            if masked.is_dir():
-                args += ["--tmpfs", str(masked)]
-            elif masked.exists():
-                args += ["--ro-bind", "/dev/null", str(masked)]
-        passwd, group = self._identity_files()
-        args += ["--ro-bind", str(passwd), "/etc/passwd", "--ro-bind", str(group), "/etc/group"]
-        resolver = Path("/etc/resolv.conf").resolve()
-        if resolver.exists() and not resolver.is_relative_to("/etc"):
-            args += ["--ro-bind", str(resolver), str(resolver)]
-        for folder in self._extra_folders():
-            args += ["--ro-bind", str(folder), str(folder)]
-        for name, program in box.tools.items():
-            args += ["--ro-bind", str(program.resolve()), str(TOOLS / name)]
-        if box.objects:
-            args += ["--ro-bind", str(box.objects), str(OBJECTS)]
-        if box.config:
-            args += ["--bind", str(box.config), str(CONFIG)]
-        args += ["--bind" if box.writable else "--ro-bind", str(box.workspace), str(WORKSPACE)]
-        return [*args, "--chdir", str(WORKSPACE)]
-
-    def _identity_files(self) -> tuple[Path, Path]:
-        """Files that name the box's user, made once."""
-        passwd, group = self._files / "passwd", self._files / "group"
-        if not group.exists():
-            self._files.mkdir(parents=True, exist_ok=True)
-            for path, text in ((passwd, _USERS), (group, _GROUPS)):
-                fresh = path.with_suffix(f".{os.getpid()}")
-                fresh.write_text(text)
-                fresh.replace(path)
-        return passwd, group
+def _rlimits(limits: Limits, *, by_kernel: bool) -> str:
+    """Limits of single processes; those of a whole box, too, where no control group counts."""
+    values = {
+        "CORE": 0,
+        "CPU": limits.cpu_seconds,
+        "NOFILE": limits.open_files,
+        "FSIZE": limits.file_bytes,
+    }
+    if not by_kernel:
+        values |= {"NPROC": limits.processes, "DATA": limits.memory_bytes}
+    return ",".join(f"{name}={value}" for name, value in values.items())
 
 
 def _env_args(env: dict[str, str]) -> list[str]:
@@ -202,7 +286,16 @@ def _env_args(env: dict[str, str]) -> list[str]:
     return args
 
 
-def _scratch(box: Box) -> Path:
-    scratch = (box.config or box.workspace).parent / "scratch"
-    scratch.mkdir(exist_ok=True)
-    return scratch
+def _interpreter() -> Path:
+    """The Python of this process, outside any virtual environment: that one is visible in a box."""
+    named = Path(sys.base_prefix) / "bin" / f"python{sys.version_info.major}.{sys.version_info.minor}"
+    return named if named.exists() else Path(os.path.realpath(sys.executable))
+
+
+def _way_out(rules: EgressRules) -> Egress:
+    """The way out of a box, by the proxy through which this host itself reaches the internet, if it needs one."""
+    upstream = next((v for k in ("HTTPS_PROXY", "https_proxy") if (v := os.environ.get(k))), None)
+    try:
+        return Egress(rules, upstream_proxy=upstream)
+    except ValueError as error:
+        raise NotIsolatedError(f"no way out of the sandbox: {error}") from error

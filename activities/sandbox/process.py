@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from activities.sandbox.launcher import Box, Launcher
+from activities.sandbox.launcher import Box, Launcher, Opened
+from activities.sandbox.limits import hits_of_exit
 
 HEAD_BYTES = 6_000_000
 TAIL_BYTES = 2_000_000
@@ -30,6 +31,8 @@ class Ended:
     interrupted: bool
     seconds: float
     bytes_seen: int
+    notes: list[str]
+    """Limits of the sandbox that were hit and connections that were blocked, in words."""
 
 
 async def run_command(
@@ -37,45 +40,72 @@ async def run_command(
 ) -> Ended:
     """Run a shell command in ``box`` until it ends, ``seconds`` are over, or ``stop`` is set.
 
-    Its output goes to ``log``: the first 6 MB and the last 2 MB of it. Whatever it started is gone afterwards.
-    Raises ``NotIsolatedError`` and ``OSError`` (the box cannot start).
+    Its output goes to ``log``: the first 6 MB and the last 2 MB of it, and what became of its limits. Whatever it
+    started is gone afterwards. Raises ``NotIsolatedError`` and ``OSError`` (the box cannot start).
     """
-    shell = ["bash", "-o", "pipefail", "-c", command]
-    started = time.monotonic()
     with log.open("wb") as file:
-        process = await asyncio.create_subprocess_exec(
-            *launcher.wrap(box, shell),
-            cwd=box.workspace,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            start_new_session=True,
-        )
-        stdout = process.stdout
-        if stdout is None:
-            raise OSError("the command has no output pipe")
-        output = asyncio.create_task(_drain(stdout, file))
-        ended = asyncio.create_task(process.wait())
-        stopped = asyncio.create_task(stop.wait())
-        try:
-            await asyncio.wait({ended, stopped}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-            in_time, interrupted = ended.done(), stopped.done() and not ended.done()
-        finally:
-            stopped.cancel()
-            _end_tree(process)
-            with suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(asyncio.shield(ended), _SETTLE_SECONDS)
-            # A daemon may hold the pipe open where there is no pid namespace: the log ends with the command.
-            with suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(output, _SETTLE_SECONDS)
-    code = process.returncode if in_time else None
+        async with launcher.open(box) as opened:
+            ran = await _run(opened, box, command, seconds, stop, file)
+        code = ran.code if ran.in_time else None
+        opened.hits |= hits_of_exit(code, ran.output.last)
+        if ran.flooded:
+            opened.hits.add("output")
+        notes = opened.notes
+        if notes:
+            file.write("".join(f"\n[Overnight: {note}]" for note in notes).encode() + b"\n")
     return Ended(
         exit_code=128 - code if code is not None and code < 0 else code,
-        timed_out=not in_time and not interrupted,
-        interrupted=interrupted,
-        seconds=time.monotonic() - started,
-        bytes_seen=output.result() if output.done() and not output.cancelled() else 0,
+        timed_out=not ran.in_time and not ran.interrupted and not ran.flooded,
+        interrupted=ran.interrupted,
+        seconds=ran.seconds,
+        bytes_seen=ran.output.seen,
+        notes=notes,
     )
+
+
+@dataclass
+class _Ran:
+    code: int | None
+    in_time: bool
+    interrupted: bool
+    flooded: bool
+    seconds: float
+    output: _Output
+
+
+async def _run(opened: Opened, box: Box, command: str, seconds: float, stop: asyncio.Event, file: BinaryIO) -> _Ran:
+    started = time.monotonic()
+    process = await asyncio.create_subprocess_exec(
+        opened.program,
+        *("bash", "-o", "pipefail", "-c", command),
+        cwd=box.workspace,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        start_new_session=True,
+    )
+    stdout = process.stdout
+    if stdout is None:
+        raise OSError("the command has no output pipe")
+    output = _Output(file, opened.limits.output_bytes)
+    draining = asyncio.create_task(output.drain(stdout))
+    ended = asyncio.create_task(process.wait())
+    waits = {ended, asyncio.create_task(stop.wait()), asyncio.create_task(output.flooded.wait())}
+    try:
+        await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        in_time, interrupted = ended.done(), stop.is_set() and not ended.done()
+        flooded = output.flooded.is_set() and not ended.done()
+    finally:
+        for wait in waits - {ended}:
+            wait.cancel()
+        opened.kill()
+        _end_tree(process)
+        with suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(asyncio.shield(ended), _SETTLE_SECONDS)
+        # A daemon may hold the pipe open where there is no pid namespace: the log ends with the command.
+        with suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(draining, _SETTLE_SECONDS)
+    return _Ran(process.returncode, in_time, interrupted, flooded, time.monotonic() - started, output)
 
 
 def _end_tree(process: asyncio.subprocess.Process) -> None:
@@ -87,24 +117,46 @@ def _end_tree(process: asyncio.subprocess.Process) -> None:
         os.killpg(process.pid, signal.SIGKILL)
 
 
-async def _drain(output: asyncio.StreamReader, file: BinaryIO) -> int:
-    """Copy output to ``file``: its head as it comes, its tail at the end, what is between left out and counted."""
-    seen = written = kept = 0
-    tail: deque[bytes] = deque()
-    try:
-        while chunk := await output.read(_CHUNK):
-            seen += len(chunk)
-            head = chunk[: max(0, HEAD_BYTES - written)]
-            file.write(head)
-            written += len(head)
-            if rest := chunk[len(head) :]:
-                tail.append(rest)
-                kept += len(rest)
-                while kept - len(tail[0]) >= TAIL_BYTES:
-                    kept -= len(tail.popleft())
-    finally:
-        left_out = seen - written - kept
-        if left_out > 0:
-            file.write(f"\n[... {left_out} bytes left out ...]\n".encode())
-        file.writelines(tail)
-    return seen
+class _Output:
+    """Copies output to a file: its head as it comes, its tail at the end, what is between left out and counted."""
+
+    def __init__(self, file: BinaryIO, most_bytes: int) -> None:
+        self.seen = 0
+        self.flooded = asyncio.Event()
+        """More than ``most_bytes`` came."""
+        self._file = file
+        self._most_bytes = most_bytes
+        self._tail: deque[bytes] = deque()
+        self._kept = 0
+        self._head = b""
+
+    @property
+    def last(self) -> bytes:
+        """The end of what was printed, for a look."""
+        return (self._head + b"".join(self._tail))[-_CHUNK:]
+
+    async def drain(self, output: asyncio.StreamReader) -> None:
+        """Take everything until the end."""
+        written = 0
+        try:
+            while chunk := await output.read(_CHUNK):
+                self.seen += len(chunk)
+                if self.seen > self._most_bytes:
+                    self.flooded.set()
+                head = chunk[: max(0, HEAD_BYTES - written)]
+                self._file.write(head)
+                written += len(head)
+                self._head = head or self._head
+                if rest := chunk[len(head) :]:
+                    self._keep(rest)
+        finally:
+            left_out = self.seen - written - self._kept
+            if left_out > 0:
+                self._file.write(f"\n[... {left_out} bytes left out ...]\n".encode())
+            self._file.writelines(self._tail)
+
+    def _keep(self, rest: bytes) -> None:
+        self._tail.append(rest)
+        self._kept += len(rest)
+        while self._kept - len(self._tail[0]) >= TAIL_BYTES:
+            self._kept -= len(self._tail.popleft())

@@ -23,6 +23,8 @@ class Observed:
     """Share of checks that passed. Until reports are read: 1 for exit code 0, else 0."""
     tail: str
     log: Path
+    notes: list[str]
+    """What happened in its sandbox: limits hit, connections blocked."""
 
 
 async def observe(
@@ -41,4 +43,5 @@ async def observe(
         rate=1.0 if ended.exit_code == 0 else 0.0,
         tail=tail,
         log=log,
+        notes=ended.notes,
     )

@@ -8,6 +8,7 @@ from .agent_git import give_agent_git
 from .base import import_base
 from .checkpoint import Checkpoint, checkpoint, describe, restore
 from .diff import DiffResult, FileChange, diff
+from .files import remove
 from .git import GitError
 from .lock import LockTimeoutError, session_lock
 from .materialise import materialise, restore_tracked
@@ -16,6 +17,7 @@ from .project import inspect_project
 from .project_info import ProjectError, ProjectInfo
 from .publish import find_published, publish
 from .reading import LogEntry, log, read_text
+from .secrets import SecretFound, secrets_between
 from .staging import MAX_FILE_BYTES, Skipped, untracked
 from .vault import Conflict, Vault, open_vault, session_tip, tidy
 from .worktree import Worktree, ensure_worktree
@@ -31,6 +33,7 @@ __all__ = [
     "LogEntry",
     "ProjectError",
     "ProjectInfo",
+    "SecretFound",
     "Skipped",
     "Vault",
     "Worktree",
@@ -51,8 +54,10 @@ __all__ = [
     "open_vault",
     "publish",
     "read_text",
+    "remove",
     "restore",
     "restore_tracked",
+    "secrets_between",
     "session_lock",
     "session_tip",
     "tidy",

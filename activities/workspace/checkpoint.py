@@ -2,9 +2,12 @@
 
 from dataclasses import dataclass, field, replace
 
+from overnight.base.redaction import Redactor
+
 from .git import LONG_S, GitError, git
 from .message import ITERATION, RESTORES, SESSION, STEP, compose, read_commit
 from .names import check_commit
+from .secrets import SecretFound
 from .staging import MAX_FILE_BYTES, Skipped, stage
 from .vault import Vault
 from .worktree import Worktree, move_to, obtain, set_head, shadow_head
@@ -14,7 +17,8 @@ from .worktree import Worktree, move_to, obtain, set_head, shadow_head
 class Checkpoint:
     """A commit of Overnight's, and what it changed against its parent.
 
-    `nested` names the folders that had a repository of their own; `skipped` the files that are not in the commit.
+    `nested` names the folders that had a repository of their own; `skipped` the files that are not in the commit;
+    `secrets` where secrets were that a marker has replaced, here and in the workspace.
     """
 
     commit: str
@@ -25,6 +29,7 @@ class Checkpoint:
     deletions: int
     nested: list[str] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
+    secrets: list[SecretFound] = field(default_factory=list)
 
 
 async def checkpoint(
@@ -37,19 +42,23 @@ async def checkpoint(
     body: str = "",
     restores: str | None = None,
     max_file_bytes: int = MAX_FILE_BYTES,
+    redactor: Redactor | None = None,
 ) -> Checkpoint:
     """Commit what the workspace holds now, as exactly one commit on top of `worktree.commit`, empty if need be.
 
-    Ignored files are never committed; files above `max_file_bytes` and unreadable ones are reported instead. A second
-    call for the same worktree replaces the first one's commit. The caller holds the session lock, and nothing runs in
+    Ignored files are never committed; files above `max_file_bytes` and unreadable ones are reported instead. With a
+    `redactor` no new secret is committed, nor one in subject or body: see `take_out`. A second call for the same
+    worktree replaces the first one's commit. The caller holds the session lock, and nothing runs in
     the workspace any more. Raises GitError, ValueError when the worktree is another session's.
     """
     await _check_place(worktree, session_id)
-    staged = await stage(worktree, max_file_bytes)
+    staged = await stage(worktree, max_file_bytes, redactor=redactor)
+    if redactor is not None:
+        subject, body = redactor.text(subject), redactor.text(body)
     trailers = _trailers(session_id, iteration, step, restores)
     made = await _commit(worktree, staged.tree, compose(subject, body, trailers))
     await set_head(worktree, made.commit)
-    return replace(made, nested=staged.nested, skipped=staged.skipped)
+    return replace(made, nested=staged.nested, skipped=staged.skipped, secrets=staged.secrets)
 
 
 async def restore(

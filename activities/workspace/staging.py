@@ -11,9 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from overnight.base.redaction import Redactor
+
 from .files import is_real_folder
 from .git import LONG_S, GitError, git
 from .nested import list_gitlinks, move_nested_aside
+from .secrets import SecretFound, take_out
 from .worktree import Worktree
 
 MAX_FILE_BYTES = 50 * 2**20
@@ -38,17 +41,20 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """The tree that was written, the nested repositories moved aside, and what is missing (at most 100 of each)."""
+    """The tree that was written, and at most 100 each of: nested repositories moved aside, what is missing, secrets."""
 
     tree: str
     nested: list[str] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
+    secrets: list[SecretFound] = field(default_factory=list)
 
 
-async def stage(worktree: Worktree, max_file_bytes: int = MAX_FILE_BYTES) -> Staged:
+async def stage(
+    worktree: Worktree, max_file_bytes: int = MAX_FILE_BYTES, *, redactor: Redactor | None = None
+) -> Staged:
     """Bring the shadow's index to the workspace's content and write its tree. Raises GitError, OSError.
 
-    Meant for a workspace in which nothing runs any more.
+    With a `redactor` new secrets are first taken out of both. Meant for a workspace in which nothing runs any more.
     """
     gitlinks = await list_gitlinks(worktree)
     nested = await move_nested_aside(worktree, gitlinks)
@@ -57,10 +63,11 @@ async def stage(worktree: Worktree, max_file_bytes: int = MAX_FILE_BYTES) -> Sta
     large = await asyncio.to_thread(_too_large, worktree.tree, candidates, max_file_bytes)
     clean = await _add(worktree, links_in_use | {path for path, _ in large})
     rest = [] if clean else await _settle_rest(worktree, {path for path, _ in large})
+    secrets = [] if redactor is None else await take_out(worktree, redactor)
     tree = (await git("write-tree", git_dir=worktree.git_dir, limit_s=LONG_S)).text
     skipped = [Skipped(path.decode(errors="replace"), "too large", size) for path, size in large]
     skipped += await asyncio.to_thread(_explain, worktree.tree, rest)
-    return Staged(tree, nested[:MAX_REPORTED], skipped[:MAX_REPORTED])
+    return Staged(tree, nested[:MAX_REPORTED], skipped[:MAX_REPORTED], secrets)
 
 
 async def _differing(worktree: Worktree) -> set[bytes]:

@@ -9,6 +9,14 @@ from pydantic import AfterValidator, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 Role = Literal["plan", "execute", "judge", "diagnose", "reflect"]
+EgressMode = Literal["public", "allow-list", "none", "host"]
+
+_OPENNESS: tuple[EgressMode, ...] = ("none", "allow-list", "public", "host")
+
+
+def permits(at_most: EgressMode, mode: EgressMode) -> bool:
+    """Whether ``mode`` is no more open than ``at_most``."""
+    return _OPENNESS.index(mode) <= _OPENNESS.index(at_most)
 
 
 def _absolute(path: Path) -> Path:
@@ -50,6 +58,38 @@ class Settings(BaseSettings):
     sandbox_readable: list[AbsolutePath] = []
     """Folders of the host (as a JSON list) that commands in the sandbox may read, for tool chains in unusual places."""
 
+    egress: EgressMode = "public"
+    """Network of a session that names none: ``public`` addresses, its own ``allow-list``, or ``none``."""
+
+    egress_at_most: EgressMode = "public"
+    """The most open network that a session may ask of this worker. ``host`` is this machine's own, its ports included:
+    what runs in the sandbox then reaches Temporal, and with it every session."""
+
+    egress_exceptions: list[str] = []
+    """Private destinations (as a JSON list of ``host[:port]``, address or network) that sessions may reach all the
+    same: a company's package index."""
+
+    box_memory_gb: float | None = Field(default=None, gt=0, le=100_000)
+    """Memory of everything in one sandbox, in GB; half of the machine's when unset."""
+
+    box_processes: int = Field(default=4096, ge=16, le=1_000_000)
+    """Processes and threads in one sandbox."""
+
+    box_cpu_minutes: float = Field(default=240, gt=0, le=100_000)
+    """CPU time of one process in a sandbox, in minutes."""
+
+    box_open_files: int = Field(default=16_384, ge=64, le=1_000_000)
+    """Open files of one process in a sandbox."""
+
+    box_file_gb: float = Field(default=8, gt=0, le=100_000)
+    """Size of one file that a sandbox writes, in GB."""
+
+    box_output_mb: float = Field(default=512, gt=0, le=1_000_000)
+    """What one command may print, in MB."""
+
+    box_disk_gb: float = Field(default=20, gt=0, le=1_000_000)
+    """What workspace and temporary files of one sandbox may grow by, in GB."""
+
     vault_url: str | None = None
     """Git URL prefix of the vault; a folder in the home when unset."""
 
@@ -65,6 +105,10 @@ class Settings(BaseSettings):
     def model_for(self, role: Role) -> str:
         """The model that ``role`` uses when the session names none."""
         return self.models.get(role) or self.models.get("execute") or DEFAULT_MODEL
+
+    def allows_egress(self, mode: EgressMode) -> bool:
+        """Whether a session may have this network here."""
+        return permits(self.egress_at_most, mode)
 
     @property
     def logs(self) -> Path:

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
+from contextlib import suppress
 from typing import Any, TextIO
 
 import structlog
 from temporalio import activity, workflow
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
+from overnight.base.redaction import Redactor, known_secrets
 from overnight.base.settings import Settings
 
 _NOISY = ("httpx2", "httpcore2", "uvicorn", "asyncio", "claude_agent_sdk", "mcp")
 
 
-def configure_logging(settings: Settings, stream: TextIO | None = None) -> None:
-    """Log to ``stream`` (stderr when absent), as JSON lines unless a terminal reads along."""
+def configure_logging(settings: Settings, stream: TextIO | None = None, redactor: Redactor | None = None) -> None:
+    """Log to ``stream`` (stderr when absent), as JSON lines unless a terminal reads along.
+
+    No line shows a secret, whoever logs it; without a ``redactor`` those of the environment are known.
+    """
     out = stream or sys.stderr
+    safe = redactor or Redactor.of(known_secrets(os.environ))
     as_json = settings.log_format == "json" or (settings.log_format == "auto" and not out.isatty())
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -38,7 +45,7 @@ def configure_logging(settings: Settings, stream: TextIO | None = None) -> None:
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(out)
+    handler = _Handler(out, safe)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
@@ -46,6 +53,8 @@ def configure_logging(settings: Settings, stream: TextIO | None = None) -> None:
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 structlog.processors.format_exc_info,
                 renderer,
+                # Last, on the whole line: fields, exceptions and the messages of libraries alike.
+                _Redact(safe),
             ],
         )
     )
@@ -57,6 +66,30 @@ def configure_logging(settings: Settings, stream: TextIO | None = None) -> None:
     # Context belongs into fields, not into the message.
     workflow.logger.workflow_info_on_message = False
     activity.logger.activity_info_on_message = False
+
+
+class _Redact:
+    """A processor after the renderer: takes secrets out of the line."""
+
+    def __init__(self, redactor: Redactor) -> None:
+        self._redactor = redactor
+
+    def __call__(self, _logger: Any, _name: str, line: Any) -> Any:
+        return self._redactor.text(line) if isinstance(line, str) else line
+
+
+class _Handler(logging.StreamHandler[TextIO]):
+    """Tells in a redacted line of a wrong log call, where the standard library prints its arguments as they are."""
+
+    def __init__(self, stream: TextIO, redactor: Redactor) -> None:
+        super().__init__(stream)
+        self._redactor = redactor
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the standard library's name
+        problem = f"a log call failed in {record.name}, line {record.lineno}: {sys.exception()!r}\n"
+        with suppress(OSError, ValueError):
+            self.stream.write(self._redactor.text(problem))
+            self.stream.flush()
 
 
 class BindContext(Interceptor):

@@ -11,6 +11,7 @@ Exit codes (``overnight.cli.codes``):
 5    the session is paused and waits for a person (only under ``--wait``)
 6    not ready: no credential, no isolation, or ``doctor`` shows red
 70   an error inside Overnight
+74   the output could not be written, as on a full disk; what was done is done
 130  Ctrl-C: the command ended, the session goes on
 141  whoever read the output left (as in ``overnight diff ID | head``)
 ==== =====================================================================
@@ -20,21 +21,18 @@ Nothing heavy is imported before a command needs it.
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 from collections.abc import Sequence
 
 from overnight.base.finish import finish
+from overnight.cli import streams
 from overnight.cli.codes import Code
 
 
 def main() -> None:
     """Entry point of ``overnight``: runs the command on the command line and ends the process with its code."""
-    for stream in (sys.stdout, sys.stderr):
-        reconfigure = getattr(stream, "reconfigure", None)
-        if reconfigure is not None:
-            reconfigure(errors="replace")  # a terminal without Unicode must not end a command
+    streams.prepare()
     try:
         code = run(sys.argv[1:])
     except KeyboardInterrupt:  # a second Ctrl-C, while the first one was being answered
@@ -54,23 +52,26 @@ def run(arguments: Sequence[str]) -> int:
         sys.stdout.flush()
     except KeyboardInterrupt:
         return Code.DETACHED
-    except BrokenPipeError:
-        _close_stdout()
-        return Code.PIPE
+    except BrokenPipeError as error:
+        return _without_output(error)
     except SystemExit as error:  # how typer and rich end a command whose reader left
-        _close_stdout()
+        streams.abandon_stdout()
         return error.code if isinstance(error.code, int) and error.code != 1 else Code.PIPE
     except Exception as error:
-        return trouble.tell(error, arguments)
+        if (problem := streams.problem_with_stdout()) is not None:
+            return _without_output(problem)
+        try:
+            return trouble.tell(error, arguments)
+        except OSError as unwritten:
+            return _without_output(unwritten)
     return result if isinstance(result, int) else Code.OK
 
 
-def _close_stdout() -> None:
-    """What is still buffered goes nowhere, without a complaint at exit."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, sys.stdout.fileno())
-    except (OSError, ValueError):  # stdout is no file, as under a test
-        return
-    finally:
-        os.close(nowhere)
+def _without_output(problem: OSError) -> Code:
+    streams.abandon_stdout()
+    if isinstance(problem, BrokenPipeError):
+        return Code.PIPE
+    from overnight.cli.output import note
+
+    note(f"error: the output could not be written ({problem.strerror}); what the command did is done all the same")
+    return Code.OUTPUT

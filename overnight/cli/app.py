@@ -26,6 +26,22 @@ Json = Annotated[bool, typer.Option("--json", help="JSON instead of words.")]
 Wait = Annotated[bool, typer.Option("--wait", help="Come back when the session pauses, too (exit code 5).")]
 Now = Annotated[bool, typer.Option("--now", help="Interrupt the running turn; its work is kept.")]
 Reason = Annotated[str, typer.Option(help="Why, for the record.", show_default=False)]
+Egress = Annotated[
+    Literal["public", "allow-list", "none", "host"] | None,
+    typer.Option(
+        help="Network of what runs in the sandbox. public: public addresses, nothing private and nothing of this "
+        "machine. allow-list: only what --allow-host names. none: none at all. host: this machine's own network, its "
+        "ports included, where the worker allows that. (default: public, or OVERNIGHT_EGRESS)"
+    ),
+]
+AllowHost = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="HOST",
+        help="Where the sandbox may go, and nowhere else: pypi.org, *.npmjs.org (what is below it), .example.com "
+        "(both), an address or a network, each with :port if need be; may be repeated.",
+    ),
+]
 StatusName = Literal[
     "queued", "running", "paused", "waiting_limit", "waiting_approval", "completed", "failed", "cancelled"
 ]
@@ -75,6 +91,8 @@ def run(
     on_limit: Annotated[
         Literal["pause", "fail"] | None, typer.Option(help="What to do at a limit. (default: pause)")
     ] = None,
+    egress: Egress = None,
+    allow_host: AllowHost = None,
     session_id: Annotated[
         str | None, typer.Option("--id", help="Id of the session; the same id again is the same session.")
     ] = None,
@@ -102,6 +120,8 @@ def run(
         max_cost_usd=max_cost,
         model=model,
         on_limit=on_limit,
+        egress=egress,
+        allow_hosts=allow_host,
         session_id=session_id,
         mode=mode,
     )

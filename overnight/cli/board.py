@@ -12,6 +12,7 @@ from rich.text import Text
 
 from overnight.cli.criteria import Row
 from overnight.cli.plain import clock
+from workflows.policy.words import exposure
 
 if TYPE_CHECKING:
     from workflows.contracts.status import SessionStatus
@@ -51,6 +52,10 @@ def _parts(status: SessionStatus, criteria: Sequence[Row], trouble: str) -> Iter
     yield Text(_one_line(status.goal), style="dim", overflow="ellipsis", no_wrap=True)
     yield _progress(status)
     yield Text(_spent(status), style="dim")
+    if status.sandbox:
+        yield Text(f"sandbox: {status.sandbox}", style="dim")
+    if left_open := exposure(status.sandbox):
+        yield Text(left_open, style="red")
     if criteria:
         yield _criteria(criteria)
     if status.steps:

@@ -23,6 +23,8 @@ class Code(IntEnum):
     """The installation cannot run sessions: credential, isolation, or something that ``doctor`` shows red."""
     BUG = 70
     """An error inside Overnight."""
+    OUTPUT = 74
+    """The output could not be written, as on a full disk; what the command did is done all the same."""
     DETACHED = 130
     """Ctrl-C: this command ended, the session goes on."""
     PIPE = 141
@@ -32,5 +34,5 @@ class Code(IntEnum):
 EPILOG = (
     "Exit codes: 0 success · 1 session failed or was cancelled · 2 usage or bad input · 3 unknown session · "
     "4 engine unreachable · 5 paused (under --wait) · 6 not ready (credential, isolation) · 70 internal error · "
-    "130 detached by Ctrl-C"
+    "74 output not writable · 130 detached by Ctrl-C"
 )

@@ -43,10 +43,10 @@ LONGEST_SECONDS = 300
 _CANCEL_SECONDS = 10
 
 _UNSANDBOXED = (
-    "this machine cannot isolate what an agent runs ({}). The demo goes on WITHOUT ISOLATION, because its model is"
+    "this machine cannot isolate what an agent runs ({}). The demo goes on WITHOUT FULL ISOLATION, because its model is"
     " scripted and only does what Overnight's own code says; real sessions refuse to (overnight doctor)"
 )
-_VALIDATED = re.compile(r"#\d+: (\d+) of (\d+) criteria met")
+_VALIDATED = re.compile(r"#\d+: (\d+) of (\d+) crit(?:erion|eria) met")
 
 
 @dataclass
@@ -137,8 +137,8 @@ class Performance:
         self._note(f"home of the demo: {self._home}")
         connection = await self._connected()
         host = await connection.sessions.host()
-        if host.isolation == "none":
-            self._note(f"WARNING: {_UNSANDBOXED.format(host.isolation_problem)}")
+        if not host.isolation_full:
+            self._note(f"WARNING: {_UNSANDBOXED.format(host.isolation_problem or host.isolation)}")
             if not host.unsandboxed_allowed:
                 await asyncio.to_thread(down, self._settings)
                 os.environ["OVERNIGHT_ALLOW_UNSANDBOXED"] = "1"
@@ -176,7 +176,7 @@ class Performance:
             output.say(f"page: {started.monitor_url}\n")
         try:
             async with asyncio.timeout(LONGEST_SECONDS):
-                shows = view(json=self._json, hint="Ctrl-C stops the demo")
+                shows = view(json=self._json, until_paused=True, hint="Ctrl-C stops the demo")
                 status = await follow(sessions, sid, shows, until_paused=True)
         except TimeoutError:
             raise SessionError(

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from overnight.base.credentials import find_credential
 from overnight.base.examination import Finding
@@ -153,7 +153,12 @@ def _holding(host: HostAnswer, here: str) -> Finding:
     if own is not None and own.fingerprint != host.credential:
         detail = f"{here} holds another credential ({held}) than yours ({own.kind} from {own.source})"
         return Finding(name="worker", state="yellow", detail=detail, fix=f"to use yours: {_RENEW}")
-    return Finding(name="worker", state="green", detail=f"{here} holds {'your' if own else 'a'} credential ({held})")
+    detail = f"{here} holds {'your' if own else 'a'} credential ({held}); sandbox: {host.isolation}"
+    if host.isolation_full:
+        return Finding(name="worker", state="green", detail=detail)
+    state: Literal["yellow", "red"] = "yellow" if host.unsandboxed_allowed else "red"
+    fix = f"mend the isolation of its host (`overnight doctor` there says how), then {_RENEW}"
+    return Finding(name="worker", state=state, detail=f"{detail} ({host.isolation_problem})", fix=fix)
 
 
 def _says(command: list[str]) -> str | None:

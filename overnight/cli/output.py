@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
@@ -38,9 +39,10 @@ def say(text: str = "") -> None:
 
 
 def note(text: str) -> None:
-    """A line on stderr, which programs that read stdout do not see."""
-    sys.stderr.write(f"{text}\n")
-    sys.stderr.flush()
+    """A line on stderr, which programs that read stdout do not see; where nobody takes it, it is not said."""
+    with suppress(OSError):
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()
 
 
 def as_json(value: BaseModel | Mapping[str, Any] | list[Any]) -> None:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 from overnight.cli import output
 from overnight.cli.criteria import Row
-from overnight.cli.session import headline
+from overnight.cli.outcome import next_steps
+from overnight.cli.session import headline, known
+from workflows.policy.words import plainly
 
 if TYPE_CHECKING:
     from workflows.contracts.state import Event
@@ -19,10 +21,12 @@ TAIL_LINES = 6
 
 
 class Lines:
-    """A line per event and per move of the session."""
+    """A line per event and per move of the session; a pause that does not end the watch comes with its way on."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, until_paused: bool = False) -> None:
+        self._hints = not until_paused
         self._told = ""
+        self._sandbox = ""
         self._trouble = ""
         self._failed: set[tuple[int, str]] = set()
 
@@ -38,6 +42,12 @@ class Lines:
         if told != self._told:
             self._told = told
             output.say(f"{clock(datetime.now(UTC))}  {told}")
+            if self._hints and status.status.value == "paused":
+                for what, command in next_steps(status)[:3]:
+                    output.say(f"          {what:<10}  overnight {command}")
+        if status.sandbox != self._sandbox:
+            self._sandbox = status.sandbox
+            output.say(f"{clock(datetime.now(UTC))}  sandbox     {plainly(status.sandbox)}")
 
     def trouble(self, text: str) -> None:
         """Said once per outage."""
@@ -69,7 +79,7 @@ class JsonLines:
         told = (standing(status), status.progress, status.cost_usd)
         if told != self._told:
             self._told = told
-            output.as_json({"type": "status", "status": status.model_dump(mode="json")})
+            output.as_json({"type": "status", "status": known(status)})
 
     def trouble(self, text: str) -> None:
         """Each time, so that a program sees for how long."""

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from overnight.cli import output
 from overnight.cli.codes import Code
-from overnight.cli.session import newest, on_sessions
+from overnight.cli.session import known, newest, on_sessions
+from workflows.policy.words import counted
 
 if TYPE_CHECKING:
     from overnight.connection import Connection
@@ -28,7 +29,7 @@ def status(session_id: str | None, *, json: bool) -> int:
 
         found = await connection.sessions.status(session_id if session_id is not None else await newest(connection))
         if json:
-            output.as_json(found)
+            output.as_json(known(found))
         else:
             criteria = await Board(connection.sessions, found.session_id).at(found)
             console = output.console()
@@ -47,7 +48,7 @@ def list_sessions(status: str | None, limit: int, *, json: bool) -> int:
 
         found = await connection.sessions.list(status=Status(status) if status else None, limit=limit)
         if json:
-            output.as_json([one.model_dump(mode="json") for one in found])
+            output.as_json([known(one) for one in found])
         elif found:
             _table(found)
         else:
@@ -143,21 +144,37 @@ def diff(session_id: str, path: str | None, *, stat: bool, json: bool) -> int:
             _stat(answer)
         elif answer.patch:
             _patch(answer.patch)
-        if answer.truncated and not json:
+        if json:
+            return Code.OK
+        if not answer.files:
+            output.note(_nothing(session_id, path))
+        if answer.truncated:
             output.note(f"note: this is only a part of it; for the whole: overnight checkout {session_id}")
         return Code.OK
 
     return on_sessions(work, json=json)
 
 
+def _nothing(session_id: str, path: str | None) -> str:
+    if path is None:
+        return "nothing changed (yet)"
+    return (
+        f"nothing that changed is at {path}: paths count from the top of the project; see all that changed with"
+        f" `overnight diff {session_id} --stat`"
+    )
+
+
 def _stat(answer: DiffAnswer) -> None:
+    if not answer.files:
+        return
     width = max((len(file.path) for file in answer.files), default=0)
     for file in answer.files:
         counts = "binary" if file.added is None else f"+{file.added} -{file.removed}"
         output.say(f"{file.path:<{width}}  {file.status:<9} {counts}")
     added = sum(file.added or 0 for file in answer.files)
     removed = sum(file.removed or 0 for file in answer.files)
-    output.say(f"{len(answer.files)} files changed, {added} lines added, {removed} removed")
+    files = counted(len(answer.files), "file")
+    output.say(f"{files} changed, {counted(added, 'line')} added, {removed} removed")
 
 
 def _patch(patch: str) -> None:

@@ -76,6 +76,11 @@ async def newest(connection: Connection) -> str:
     return found[0].session_id
 
 
+def known(status: SessionStatus) -> dict[str, Any]:
+    """A session for programs: what nobody knows of it, because Temporal alone was asked, is left out."""
+    return status.model_dump(mode="json", exclude_unset=True)
+
+
 def headline(status: SessionStatus) -> str:
     """Where a session stands, in one line."""
     limit = f" of {status.max_iterations}" if status.max_iterations else ""

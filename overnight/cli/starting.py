@@ -14,30 +14,18 @@ from overnight.cli import output
 from overnight.cli.codes import Code
 from overnight.cli.following import View, follow
 from overnight.cli.outcome import tell_end
-from overnight.cli.plain import JsonLines, Lines
+from overnight.cli.plain import JsonLines, Lines, standing
 from overnight.cli.session import code_of, connect, newest, run
 from overnight.cli.settings import load
 from overnight.cli.trouble import CliError
 from overnight.errors import InvalidRequestError
 from overnight.request import NewSession
+from workflows.policy.words import counted
 
 if TYPE_CHECKING:
     from overnight.base.settings import Settings
-    from overnight.client import Sessions
+    from overnight.client import Sessions, Started
     from overnight.connection import Connection
-
-_OPTIONS = {
-    "validation_command": "--validate",
-    "setup_command": "--setup",
-    "success_criteria": "--criterion",
-    "success_threshold": "--threshold",
-    "max_iterations": "--max-iterations",
-    "max_time_minutes": "--max-minutes",
-    "max_cost_usd": "--max-cost",
-    "session_id": "--id",
-    "on_limit": "--on-limit",
-}
-"""What the request's fields are called on the command line."""
 
 
 class Followed:
@@ -53,8 +41,9 @@ def run_session(goal: str, *, project: str | None, detach: bool, wait: bool, jso
         raise CliError("--detach and --wait contradict each other")
     if goal == "-":
         goal = sys.stdin.read()
-    request = _request(goal=goal, project=located(project), **choices)
+    request = NewSession.parse(goal=goal, project=located(project), **choices)
     settings = load()
+    request.network(settings)
     credential = ready(settings, json=json)
     if request.project is not None and not _may_be_there(request.project):
         raise CliError(
@@ -65,21 +54,13 @@ def run_session(goal: str, *, project: str | None, detach: bool, wait: bool, jso
     async def started() -> int:
         connection = await connect(settings, json=json, need_worker=True)
         sessions = connection.sessions
-        if not json:
+        if not json and await sessions.existing(request) is None:
             output.note(await _project_line(sessions, request))
         here.starting = True
-        status = await sessions.start(request, credential=credential)
-        here.session_id = status.session_id
-        if detach:
-            _tell_started(status.session_id, status.monitor_url, json=json)
-            if json:
-                output.as_json(status)
-            return Code.OK
-        if json:
-            output.as_json({"type": "started", "status": status.model_dump(mode="json")})
-        else:
-            _tell_started(status.session_id, status.monitor_url, json=json)
-        return await _followed(sessions, status.session_id, wait=wait, json=json)
+        began = await sessions.start(request, credential=credential)
+        here.session_id = began.session_id
+        _tell_started(began, alone=detach, json=json)
+        return Code.OK if detach else await _followed(sessions, began.session_id, wait=wait, json=json)
 
     return _until_left(started, here, json=json)
 
@@ -137,28 +118,15 @@ def located(project: str | None) -> str | None:
     return project if looks_like_url and not path.exists() else str(path.resolve())
 
 
-def view(*, json: bool, hint: str = "Ctrl-C detaches; the session goes on") -> View:
+def view(*, json: bool, until_paused: bool, hint: str = "Ctrl-C detaches; the session goes on") -> View:
     """The view that fits whoever reads."""
     if json:
         return JsonLines()
     if not output.on_terminal():
-        return Lines()
+        return Lines(until_paused=until_paused)
     from overnight.cli.live import LiveView
 
     return LiveView(hint)
-
-
-def _request(**given: Any) -> NewSession:
-    try:
-        return NewSession.parse(**given)
-    except InvalidRequestError as error:
-        parts = str(error).split("; ")
-        named = [
-            f"{_OPTIONS[field]}: {rest}" if (field := part.partition(": ")[0]) in _OPTIONS else part
-            for part in parts
-            for rest in [part.partition(": ")[2]]
-        ]
-        raise CliError("; ".join(named)) from None
 
 
 async def _project_line(sessions: Sessions, request: NewSession) -> str:
@@ -172,22 +140,38 @@ async def _project_line(sessions: Sessions, request: NewSession) -> str:
     at = f"{seen.branch} " if seen.branch else ""
     line = f"project: {seen.project.location} at {at}{seen.project.commit[:10]} {seen.subject}".rstrip()
     if seen.dirty_files:
-        files = "file has" if seen.dirty_files == 1 else "files have"
-        line += f"\nnote: {seen.dirty_files} {files} uncommitted changes, which are not part of the session"
+        files = counted(seen.dirty_files, "file has", "files have")
+        line += f"\nnote: {files} uncommitted changes, which are not part of the session"
     return line
 
 
-def _tell_started(session_id: str, page: str, *, json: bool) -> None:
-    if json:
-        return
-    output.say(f"session {session_id} started")
-    if page:
-        output.say(f"  page   {page}")
-    output.say(f"  watch  overnight watch {session_id}")
+def _tell_started(began: Started, *, alone: bool, json: bool) -> None:
+    """``alone``: nothing else is told of it."""
+    if json and alone:
+        output.as_json(began)
+    elif json:
+        output.as_json({"type": "exists" if began.existed else "started", "status": began.model_dump(mode="json")})
+    else:
+        _say_started(began)
+
+
+def _say_started(began: Started) -> None:
+    if began.existed:
+        output.say(f"session {began.session_id} exists already; nothing was started, and it keeps its own options")
+        output.say(f"  state    {standing(began)}")
+    else:
+        output.say(f"session {began.session_id} started")
+    if began.sandbox:
+        output.say(f"  sandbox  {began.sandbox}")
+    if began.monitor_url:
+        output.say(f"  page     {began.monitor_url}")
+    output.say(f"  watch    overnight watch {began.session_id}")
+    if began.warning:
+        output.note(f"WARNING: {began.warning}")
 
 
 async def _followed(sessions: Sessions, session_id: str, *, wait: bool, json: bool) -> int:
-    status = await follow(sessions, session_id, view(json=json), until_paused=wait)
+    status = await follow(sessions, session_id, view(json=json, until_paused=wait), until_paused=wait)
     code = code_of(status.status)
     tell_end(status, code, json=json)
     return code

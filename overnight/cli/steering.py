@@ -10,6 +10,7 @@ from overnight.cli import output
 from overnight.cli.codes import Code
 from overnight.cli.session import headline, on_sessions
 from overnight.cli.trouble import CliError
+from workflows.policy.words import counted
 
 if TYPE_CHECKING:
     from overnight.client import Accepted, Sessions
@@ -72,19 +73,20 @@ def limits(
     async def work(connection: Connection) -> int:
         from pydantic import ValidationError
 
+        from overnight.errors import InvalidRequestError
         from overnight.request import in_words
         from workflows.contracts.messages import RaiseLimits
 
         try:
             wanted = RaiseLimits.model_validate(chosen)
         except ValidationError as error:
-            raise CliError(in_words(error)) from None
+            raise InvalidRequestError(in_words(error)) from None
         status = await connection.sessions.raise_limits(session_id, wanted)
         if json:
             output.as_json(status)
         else:
             output.say(
-                f"{session_id}: ${status.max_cost_usd:.2f}, {status.max_iterations} iterations,"
+                f"{session_id}: ${status.max_cost_usd:.2f}, {counted(status.max_iterations, 'iteration')},"
                 f" {status.max_time_minutes:g} active minutes; now {headline(status)}"
             )
         return Code.OK

@@ -23,12 +23,18 @@ class CliError(Exception):
 
 
 def tell(error: Exception, arguments: Sequence[str]) -> Code:
-    """Say what went wrong, on stderr in words or, where ``--json`` was asked for, on stdout as an object."""
+    """Say what went wrong, on stderr in words or, where ``--json`` was asked for, on stdout as an object.
+
+    Raises ``OSError`` when stdout takes no more.
+    """
     message, code = in_words(error)
     if "--json" in arguments:
         sys.stdout.write(json.dumps({"error": message, "code": int(code)}) + "\n")
+        sys.stdout.flush()
     else:
-        sys.stderr.write(f"error: {message}\n")
+        from overnight.cli.output import note
+
+        note(f"error: {message}")
     return code
 
 
@@ -44,6 +50,10 @@ def _known(error: Exception) -> tuple[str, Code] | None:
 
     if isinstance(error, CliError):
         return str(error), error.code
+    if isinstance(error, errors.InvalidRequestError):
+        from overnight.cli.options import in_options
+
+        return in_options(str(error)), Code.USAGE
     codes: tuple[tuple[type[Exception], Code], ...] = (
         (errors.UnknownSessionError, Code.UNKNOWN),
         (errors.UnreachableError, Code.UNREACHABLE),

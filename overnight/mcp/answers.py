@@ -9,12 +9,14 @@ from typing import Any, TypeVar
 from pydantic import BaseModel
 
 from overnight.client import Accepted
+from overnight.client import Started as Began
 from overnight.mcp.arguments import State
 from workflows.contracts.outcome import Usage
 from workflows.contracts.reads import DiffAnswer
 from workflows.contracts.state import Event, Status
 from workflows.contracts.status import Events, SessionStatus
 from workflows.policy.inbox import LIMIT
+from workflows.policy.words import plainly
 
 MAX_CHARACTERS = 40_000
 """Of one result, as indented JSON: some clients put what is longer out of the model's sight."""
@@ -45,8 +47,10 @@ class Summary(Answer):
 
 
 class Started(Summary):
+    existed: bool
     max_cost_usd: float
     max_time_minutes: float
+    sandbox: str
     branch: str
     monitor_url: str
     notice: str
@@ -100,6 +104,7 @@ class SessionAnswer(Summary):
     steps: list[StepLine]
     strategy: str
     guidance: list[GuidanceLine]
+    sandbox: str
     branch: str
     commit: str | None
     summary: str
@@ -213,9 +218,11 @@ def summary(known: SessionStatus) -> Summary:
     return Summary(**_common(known, Summary))
 
 
-def started(known: SessionStatus, notice: str) -> Started:
+def started(known: Began, notice: str) -> Started:
     """A session that was started, now or by an earlier call with the same id."""
-    return Started(**{**_common(known, Started), "notice": notice})
+    there = "It was there already under this session_id: nothing was started, and it keeps its own arguments."
+    told = [there if known.existed else "", f"WARNING: {known.warning}." if known.warning else "", notice]
+    return Started(**{**_common(known, Started), "notice": " ".join(part for part in told if part)})
 
 
 def status_answer(known: SessionStatus, *, report: str | None = None, full: bool = False) -> SessionAnswer:
@@ -291,8 +298,8 @@ def events_answer(known: SessionStatus, found: Events, after: int, limit: int) -
     )
 
 
-def diff_answer(known: SessionStatus, found: DiffAnswer) -> Diff:
-    """What a session changed, as much of it as fits."""
+def diff_answer(known: SessionStatus, found: DiffAnswer, path: str | None = None) -> Diff:
+    """What a session changed (at ``path``, if given), as much of it as fits."""
     answer = Diff(
         session_id=known.session_id,
         status=known.status.value,
@@ -308,6 +315,11 @@ def diff_answer(known: SessionStatus, found: DiffAnswer) -> Diff:
     answer = cut_text(answer, "patch", found.patch, MAX_CHARACTERS - 500)
     if answer.truncated:
         then = "Cut: ask again with path= for one file or folder, or fetch the branch for all of it."
+    elif not answer.files and path is not None:
+        then = (
+            f"Nothing that changed is at {path[:200]!r}. Paths count from the top of the project: call again without"
+            " path to see all that changed."
+        )
     elif not answer.files:
         then = f"Nothing changed (yet). {advice(known)}"
     else:
@@ -333,6 +345,8 @@ def cut_text(answer: A, field: str, text: str, limit: int) -> A:
 def _common(known: SessionStatus, answer: type[BaseModel]) -> dict[str, Any]:
     told = known.model_dump()
     values = {name: told[name] for name in answer.model_fields if name in told}
+    if "sandbox" in values:
+        values["sandbox"] = plainly(known.sandbox)
     return {**values, "status": known.status.value, "next": advice(known)}
 
 

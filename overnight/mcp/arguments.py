@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from workflows.contracts.spec import MAX_WISHES
+from workflows.contracts.spec import MAX_DESTINATIONS, MAX_WISHES
 from workflows.contracts.state import MAX_EVENTS
 
 State = Literal["queued", "running", "paused", "waiting_limit", "waiting_approval", "completed", "failed", "cancelled"]
@@ -71,6 +71,22 @@ MaxCostUsd = Annotated[
     Field(description="Budget in USD until it pauses; default: the installation's (20).", **_OPTIONAL),
 ]
 OnLimit = Annotated[Literal["pause", "fail"], Field(description="At a limit: pause, or end as failed.")]
+Egress = Annotated[
+    Literal["public", "allow-list", "none", "host"] | None,
+    Field(
+        description="Network of what runs in the sandbox: public addresses only; allow_hosts only; none; or this "
+        "machine's own, where the worker allows it. Default: the installation's (public).",
+        **_OPTIONAL,
+    ),
+]
+AllowHosts = Annotated[
+    list[Annotated[str, Field(min_length=1, max_length=200)]],
+    Field(
+        max_length=MAX_DESTINATIONS,
+        description="For 'allow-list', which they imply: pypi.org, *.npmjs.org, .example.com (it and below), an "
+        "address or network, each with :port if need be. No URLs.",
+    ),
+]
 Model = Annotated[
     Annotated[str, Field(min_length=1, max_length=128)] | None,
     Field(description="Claude model for every role; default: the installation's.", **_OPTIONAL),

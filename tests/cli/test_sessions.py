@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 from tests.cli.conftest import Finished
-from tests.cli.support import OVERNIGHT, VALIDATE, Cli, git, make_project
+from tests.cli.support import OVERNIGHT, VALIDATE, Cli, eventually, git, make_project
 
 
 def test_run_tells_its_story_as_json_lines(finished: Finished) -> None:
@@ -33,15 +33,30 @@ def test_status(cli: Cli, finished: Finished) -> None:
     told = cli("status", finished.id, "--json").json
     assert (told["session_id"], told["status"], told["worker"]) == (finished.id, "completed", "online")
     assert told["validation_status"] == {"validation": True, "plan-2": True, "plan-3": True, "goal": True}
+    assert told["sandbox"] == "bubblewrap, network: public"
     shown = cli("status", finished.id)
     assert shown.code == 0
-    for words in ("completed", "iteration 2 of 50", "100 %", "judged met (high)", "exit code 0", told["monitor_url"]):
+    assert "SANDBOXED" not in shown.out
+    for words in (
+        "sandbox: bubblewrap, network: public",
+        "completed",
+        "iteration 2 of 50",
+        "100 %",
+        "judged met (high)",
+        "exit code 0",
+        told["monitor_url"],
+    ):
         assert words in shown.out
 
 
 def test_list(cli: Cli, finished: Finished) -> None:
     listed = cli("list", "--json", "--status", "completed").json
-    assert [one["status"] for one in listed if one["session_id"] == finished.id] == ["completed"]
+    (told,) = [one for one in listed if one["session_id"] == finished.id]
+    assert (told["status"], told["iteration"], told["max_iterations"], told["progress"]) == ("completed", 2, 50, 100)
+    # What Temporal's own list does not hold is not there: a default would be read as the truth.
+    full = cli("status", finished.id, "--json").json
+    assert {"max_cost_usd", "elapsed_minutes", "validation_status", "sandbox", "errors", "worker"} <= set(full)
+    assert not {"max_cost_usd", "elapsed_minutes", "validation_status", "sandbox", "errors", "worker"} & set(told)
     shown = cli("list").out.splitlines()
     assert shown[0].split() == ["session", "status", "phase", "iteration", "progress", "cost", "started", "goal"]
     assert any(line.startswith(f"{finished.id} ") for line in shown)
@@ -64,6 +79,7 @@ def test_events(cli: Cli, finished: Finished) -> None:
 def test_report(cli: Cli, finished: Finished) -> None:
     report = cli("report", finished.id).out
     assert report.startswith("# Done: Write nightshift.py\n")
+    assert "- Sandbox: bubblewrap, network: public\n" in report
     assert "Confirmed in a clean clone" in report
     assert cli("report", finished.id, "--json").json == {"session_id": finished.id, "report": report}
     on_terminal = cli.on_terminal("report", finished.id)
@@ -87,6 +103,12 @@ def test_diff_is_a_patch_of_the_session_s_own_work(cli: Cli, finished: Finished,
     stat = cli("diff", finished.id, "--stat").out.splitlines()
     assert stat[0].split() == [".gitignore", "added", "+1", "-0"]
     assert stat[-1].startswith("4 files changed, ")
+    for arguments in (["no/such/file"], ["no/such/file", "--stat"]):
+        nothing = cli("diff", finished.id, *arguments)
+        assert (nothing.code, nothing.out) == (0, "")
+        assert "nothing that changed is at no/such/file: paths count from the top of the project" in nothing.err
+        assert f"overnight diff {finished.id} --stat" in nothing.err
+    assert cli("diff", finished.id, "no/such/file", "--json").json["files"] == []
     answer = cli("diff", finished.id, "--stat", "--json").json
     assert (answer["session_id"], len(answer["files"]), answer["truncated"]) == (finished.id, 4, False)
 
@@ -136,10 +158,41 @@ def test_checkout_into_a_new_folder(cli: Cli, finished: Finished, tmp_path: Path
 
 def test_the_same_id_again_is_the_same_session(cli: Cli, finished: Finished) -> None:
     same = cli("run", "Write nightshift.py", "--id", finished.id, "--detach", "--json").json
-    assert same["status"] == "completed"
+    assert (same["status"], same["existed"]) == ("completed", True)
+    told = cli("run", "Write nightshift.py", "--id", finished.id)
+    assert told.code == 0
+    assert "finished exists already; nothing was started" in told.out
+    assert "  state    completed · " in told.out
+    assert "session finished started" not in told.out
+    assert "project:" not in told.err
+    lines = cli("run", "Write nightshift.py", "--id", finished.id, "--json").lines
+    assert lines[0]["type"] == "exists"
+    assert finished.lines[0]["status"]["existed"] is False
     other = cli("run", "Something else", "--id", finished.id)
     assert other.code == 2
-    assert "is taken by a session with another goal" in other.err
+    assert other.err.startswith("error: --id: finished is taken by a session with another goal")
+
+
+def test_the_network_of_a_session_is_told_from_its_start_on(cli: Cli) -> None:
+    hosts = ["--allow-host", "pypi.org", "--allow-host", "*.npmjs.org:443"]
+    told = "bubblewrap, network: allow-list (pypi.org, *.npmjs.org:443)"
+    done = cli("run", "x", "--id", "slow-listed", "--detach", "--validate", "true", *hosts)
+    try:
+        assert done.code == 0, done.err
+        assert f"  sandbox  {told}\n" in done.out
+        assert "WARNING" not in done.err
+        eventually(lambda: cli("status", "slow-listed", "--json").json["sandbox"] == told, what="the first call")
+        assert f"- Sandbox: {told}\n" in cli("report", "slow-listed").out
+    finally:
+        assert cli("cancel", "--yes", "slow-listed").code == 0
+
+
+def test_more_network_than_the_worker_allows_is_refused(cli: Cli, finished: Finished) -> None:
+    done = cli("run", "x", "--id", "too-open", "--egress", "host")
+    assert done.code == 2
+    assert "error: --egress: the worker allows no more network than 'public'" in done.err
+    assert "through Temporal every session" in done.err
+    assert cli("status", "too-open").code == 3
 
 
 def test_uncommitted_changes_are_named(cli: Cli, tmp_path: Path) -> None:

@@ -49,7 +49,12 @@ def test_pause_steer_resume(cli: Cli, slow: str) -> None:
     end = waited.lines[-1]
     assert (end["type"], end["code"], end["status"]["status"]) == ("end", 5, "paused")
     assert "let me look" in end["status"]["reason"]
-    assert f"overnight resume {slow}" in cli("watch", slow, "--wait").out
+    waited_out = cli("watch", slow, "--wait").out
+    assert waited_out.count(f"overnight resume {slow}") == 1
+    watching = cli.start("watch", slow)
+    read_until(watching, f"overnight resume {slow}")
+    watching.send_signal(signal.SIGINT)
+    watching.communicate(timeout=30)
 
     steered = cli("steer", slow, "Use argparse.", "--json").json
     assert steered["accepted"]
@@ -106,6 +111,12 @@ def test_a_limit_pauses_and_a_person_at_a_terminal_raises_it(cli: Cli, tmp_path:
 
     bad = cli.on_terminal("limits", "limited", "--max-iterations", "0")
     assert bad.code == 2
+    assert "--max-iterations: input should be greater than or equal to 1" in bad.out
+    spent = cli.on_terminal("limits", "limited", "--max-iterations", "5", "--max-cost", "0.0001")
+    assert spent.code == 2
+    assert "--max-cost: $" in spent.out
+    assert " is spent already, give more" in " ".join(spent.out.split())
+    assert status_of(cli, "limited") == "paused"
     raised = cli.on_terminal("limits", "limited", "--max-iterations", "5", "--max-cost", "7")
     assert raised.code == 0
     assert "limited: $7.00, 5 iterations" in raised.out

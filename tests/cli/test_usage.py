@@ -12,6 +12,7 @@ import pytest
 
 from overnight.base.version import VERSION
 from overnight.cli import run
+from overnight.request import NewSession
 from tests.cli.support import clean_environment
 
 COMMANDS = [
@@ -57,7 +58,22 @@ def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["run", "x", "--max-iterations", "0"], "--max-iterations: input should be greater than or equal to 1"),
         (["run", "x", "--max-minutes", "inf"], "--max-minutes: input should be"),
         (["run", "x", "--max-cost", "-1"], "--max-cost: input should be greater than 0"),
-        (["run", "x", "--criterion", ""], "at least 1 character"),
+        (["run", "x", "--criterion", ""], "--criterion (number 1): string should have at least 1 character"),
+        (["run", "x", "--criterion", "fine", "--criterion", "x" * 401], "--criterion (number 2): is 401 bytes long"),
+        (["run", "x", *["--criterion", "x"] * 7], "--criterion: list should have at most 6 items"),
+        (["run", "x", "--max-cost", "0", "--threshold", "2"], "; --max-cost: input should be greater than 0"),
+        (["run", "x", "--ref", "main"], "--ref: it names a place in a project"),
+        (["run", "x", "--validate", "true\a"], "--validate: it has a control character in it (U+0007)"),
+        (["run", "x", "--setup", "printf '\x1b[1m'"], "--setup: it has a control character in it (U+001B)"),
+        (["run", "x", "--egress", "open"], "'open' is not one of 'public', 'allow-list', 'none', 'host'"),
+        (["run", "x", "--egress", "allow-list"], "--allow-host: the egress 'allow-list' needs at least one host"),
+        (["run", "x", "--egress", "none", "--allow-host", "a.org"], "with the egress 'allow-list', not with 'none'"),
+        (
+            ["run", "x", "--allow-host", "a.org", "--allow-host", "https://b.org/x"],
+            "--allow-host (number 2): this is a",
+        ),
+        (["run", "x", "--allow-host", "https://pypi.org/simple"], "give the host, pypi.org (given: "),
+        (["run", "x", *["--allow-host", "a.org"] * 21], "--allow-host: list should have at most 20 items"),
         (["run", "x", "--id", "Not An Id"], "--id: string should match"),
         (["run", "x", "--mode", "iterative"], "mode 'iterative' (approval after the plan and after each iteration)"),
         (["run", "x", "--mode", "other"], "'other'"),
@@ -119,6 +135,20 @@ def test_settings_are_named_when_they_are_wrong(
     assert run(command) == 2
     assert words in capsys.readouterr().err
     assert not nowhere.exists()
+
+
+def test_an_installation_that_wants_hosts_named_says_so(
+    nowhere: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("OVERNIGHT_EGRESS", "allow-list")
+    assert run(["run", "x"]) == 2
+    assert "error: --allow-host: sessions of this installation name the hosts" in capsys.readouterr().err
+    assert not nowhere.exists()
+
+
+@pytest.mark.parametrize("command", ["", "a tab\tand\na line"])
+def test_what_a_shell_takes_is_no_control_character(command: str) -> None:
+    assert NewSession.parse(goal="x", validation_command=f"echo {command}").validation_command is not None
 
 
 def test_no_credential_is_said_at_once(

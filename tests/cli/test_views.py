@@ -11,14 +11,20 @@ import pytest
 from rich.console import Console
 
 from overnight.cli.board import board
+from overnight.cli.codes import Code
 from overnight.cli.criteria import Row, bare, rows
 from overnight.cli.following import follow
+from overnight.cli.options import OPTIONS, in_options
+from overnight.cli.outcome import tell_end
 from overnight.cli.plain import Lines, standing
-from overnight.cli.session import code_of
+from overnight.cli.reading import _stat
+from overnight.cli.session import code_of, known
 from overnight.cli.starting import located
 from overnight.errors import UnreachableError
+from overnight.request import NewSession
 from workflows.contracts.evidence import CommandEvidence, Quote, Scorecard, Verdict
 from workflows.contracts.plan import Criterion
+from workflows.contracts.reads import DiffAnswer, FileLine
 from workflows.contracts.spec import Models, Project, SessionSpec
 from workflows.contracts.state import CriterionState, SessionState, Status
 from workflows.contracts.status import Events, SessionStatus, TestResult
@@ -185,3 +191,73 @@ async def test_an_outage_that_lasts_ends_the_watch(monkeypatch: pytest.MonkeyPat
     sessions: Any = Flaky()
     with pytest.raises(UnreachableError):
         await follow(sessions, "some-id", Lines(), until_paused=False)
+
+
+SANDBOX = "bubblewrap, network: allow-list (pypi.org)"
+
+
+def test_the_board_shows_the_sandbox_and_what_it_leaves_open() -> None:
+    shown = drawn(status(sandbox=SANDBOX), [])
+    assert f"sandbox: {SANDBOX}" in shown
+    assert "SANDBOXED" not in shown
+    assert "NOT SANDBOXED: what the agent runs can read and change" in drawn(
+        status(sandbox="none, network: the host's"), []
+    )
+    assert "sandbox" not in drawn(status(), [])
+
+
+def told_by(lines: Lines, capsys: pytest.CaptureFixture[str], **given: Any) -> str:
+    lines.show(status(**given), [], [])
+    return capsys.readouterr().out
+
+
+def test_a_pause_off_a_terminal_comes_with_the_way_on(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = Lines()
+    assert "overnight" not in told_by(lines, capsys)
+    paused = told_by(lines, capsys, status=Status.PAUSED, reason="paused by a person")
+    for command in ("overnight resume some-id", 'overnight steer some-id "guidance"', "overnight cancel some-id"):
+        assert command in paused
+    assert told_by(lines, capsys, status=Status.PAUSED, reason="paused by a person") == ""
+    limit = told_by(lines, capsys, status=Status.PAUSED, reason="limit: cost: $1 of $1 spent")
+    assert "overnight limits some-id --max-cost" in limit
+    assert "overnight resume" not in limit
+    waits = Lines(until_paused=True)  # whoever ends with the pause tells the same
+    assert "overnight" not in told_by(waits, capsys, status=Status.PAUSED, reason="paused by a person")
+
+
+def test_the_sandbox_off_a_terminal_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = Lines()
+    assert "sandbox" not in told_by(lines, capsys)
+    assert told_by(lines, capsys, sandbox=SANDBOX).endswith(f"  sandbox     {SANDBOX}\n")
+    assert told_by(lines, capsys, sandbox=SANDBOX) == ""
+    assert "NOT SANDBOXED" in told_by(lines, capsys, sandbox="none, network: the host's")
+
+
+def test_what_nobody_knows_is_left_out_for_programs() -> None:
+    told = known(status(iteration=3))
+    assert (told["iteration"], told["status"]) == (3, "running")
+    assert not {"max_cost_usd", "test_results", "elapsed_minutes", "worker"} & set(told)
+
+
+def test_one_of_something_is_told_as_one(capsys: pytest.CaptureFixture[str]) -> None:
+    tell_end(status(status=Status.COMPLETED, iteration=1), Code.OK, json=False)
+    assert "  1 iteration, $0.00" in capsys.readouterr().out
+    _stat(DiffAnswer(files=[FileLine(path="a", status="added", added=1, removed=0)]))
+    assert "1 file changed, 1 line added, 0 removed" in capsys.readouterr().out
+    _stat(DiffAnswer(files=[FileLine(path=p, status="added", added=1, removed=1) for p in "ab"]))
+    assert "2 files changed, 2 lines added, 2 removed" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("problem", "told"),
+    [
+        ("success_criteria.1: is long", "--criterion (number 2): is long"),
+        ("goal: is long; max_time_minutes: is less", "goal: is long; --max-minutes: is less"),
+        ("mode 'iterative' is not in this version", "mode 'iterative' is not in this version"),
+        ("session_id: it is taken", "--id: it is taken"),
+        ("the model: ref: x", "the model: ref: x"),
+    ],
+)
+def test_problems_name_options_and_not_fields(problem: str, told: str) -> None:
+    assert in_options(problem) == told
+    assert all(field in NewSession.model_fields for field in OPTIONS)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
+from overnight.client import Started as Began
 from overnight.mcp import answers
 from workflows.contracts.reads import MAX_FILES, PATCH_BYTES, DiffAnswer, FileLine
 from workflows.contracts.state import ErrorEntry, Event, Status
@@ -96,3 +97,17 @@ def test_a_large_diff_is_cut_and_says_how_to_see_the_rest(files: int, patch: str
 @pytest.mark.parametrize("status", list(Status))
 def test_there_is_advice_for_every_status(status: Status) -> None:
     assert answers.advice(session(status=status))
+
+
+def test_a_start_tells_what_the_sandbox_leaves_open_and_what_was_there_already() -> None:
+    told = session(sandbox="none, network: the host's").model_dump()
+    answer = answers.started(Began(**told, warning="NOT SANDBOXED: all of it"), "The engine was started.")
+    assert answer.notice == "WARNING: NOT SANDBOXED: all of it. The engine was started."
+    assert answer.sandbox.startswith("none, network: the host's (NOT SANDBOXED: what the agent runs")
+    assert answers.started(Began(**told, existed=True), "").notice.startswith("It was there already")
+
+
+def test_a_status_tells_what_the_sandbox_leaves_open() -> None:
+    told = answers.status_answer(session(sandbox="bubblewrap, network: the host's")).sandbox
+    assert told.startswith("bubblewrap, network: the host's (no network of its own, as was asked for")
+    assert answers.status_answer(session(sandbox="bubblewrap, network: none")).sandbox == "bubblewrap, network: none"

@@ -30,7 +30,8 @@ async def test_a_build_from_start_to_diff_over_stdio(place: Place) -> None:
         sid = started["session_id"]
         assert sid.startswith("write-greet-py-that-says-")
         assert started["status"] == "queued"
-        assert started["notice"] == ""
+        assert (started["notice"], started["existed"]) == ("", False)
+        assert started["sandbox"] == "bubblewrap, network: public"
         assert started["monitor_url"].endswith(f"/namespaces/default/workflows/{sid}")
         assert (started["max_iterations"], started["max_time_minutes"], started["max_cost_usd"]) == (50, 60, 20)
         result = await client.call_tool(
@@ -45,6 +46,7 @@ async def test_a_build_from_start_to_diff_over_stdio(place: Place) -> None:
         short = await call(client, "claude_autonomous_status", session_id=sid)
         assert (short["status"], short["progress"], short["iteration"]) == ("completed", 100, 1)
         assert set(short["validation_status"].values()) == {True}
+        assert short["sandbox"] == "bubblewrap, network: public"
         assert short["success_rate"] == 1
         assert short["cost_usd"] > 0
         assert short["test_results"][0]["command"] == CHECK
@@ -62,6 +64,9 @@ async def test_a_build_from_start_to_diff_over_stdio(place: Place) -> None:
         patch = await call(client, "claude_autonomous_diff", session_id=sid, format="patch", path="greet.py")
         assert "+def greet(name):" in patch["patch"]
         assert "test_greet" not in patch["patch"]
+        nothing = await call(client, "claude_autonomous_diff", session_id=sid, path="src/greet.py")
+        assert nothing["files"] == []
+        assert nothing["next"].startswith("Nothing that changed is at 'src/greet.py'. Paths count from the top")
 
         first = await call(client, "claude_autonomous_events", session_id=sid, limit=2)
         assert [event["seq"] for event in first["events"]] == [1, 2]
@@ -84,6 +89,8 @@ async def test_a_repeated_call_is_the_same_session(place: Place, mode: Mode) -> 
         assert len({start["session_id"] for start in [*starts, again]}) == 1
         named = await call(one, "claude_autonomous", goal=goal, session_id=again["session_id"])
         assert named["session_id"] == again["session_id"]
+        assert named["existed"]
+        assert named["notice"].startswith("It was there already under this session_id: nothing was started")
         different = await call(one, "claude_autonomous", goal=goal, meta={"claudecode/toolUseId": f"other_{mode}"})
         assert different["session_id"] != again["session_id"]
         for sid in (again["session_id"], different["session_id"]):
@@ -121,12 +128,16 @@ async def test_what_a_start_was_given_arrives(place: Place, repository: Path, mo
             max_iterations=7,
             max_time_minutes=11,
             max_cost_usd=1.5,
+            allow_hosts=["pypi.org"],
             model="claude-haiku-4-5",
             session_id=sid,
         )
         assert (started["max_iterations"], started["max_time_minutes"], started["max_cost_usd"]) == (7, 11, 1.5)
-        assert "1 uncommitted files of the project are not part of it" in started["next"]
+        assert "1 uncommitted file of the project is not part of it" in started["next"]
         (plan,) = [await until(lambda: place.asked(sid, "plan"), what="the plan's first request")]
         assert plan[0].model == "claude-haiku-4-5"
         assert "It is polite." in plan[0].prompt
+        known = await call(client, "claude_autonomous_status", session_id=sid)
+        assert started["sandbox"] == "bubblewrap, network: allow-list (pypi.org)"
+        assert known["sandbox"] in ("", started["sandbox"])
         await call(client, "claude_autonomous_cancel", session_id=sid)

@@ -176,7 +176,7 @@ def largest_card(state: SessionState, *, verdicts: bool = True, **commands: Any)
 def largest_state(spec: SessionSpec, *, by_command: bool = False) -> SessionState:
     """A state at all its limits, its plan, criteria and evidence as the policies make them."""
     state = largest(SessionState)
-    criteria.freeze(state, largest_plan(spec, by_command=by_command))
+    criteria.freeze(spec, state, largest_plan(spec, by_command=by_command))
     holding = {"rate": 1.0, "exit_code": 0, "timed_out": False, "clean": True}
     assert criteria.confirm(state, largest_card(state, verdicts=False, **holding), spec.success_threshold)
     criteria.score(state, largest_card(state), spec.success_threshold)

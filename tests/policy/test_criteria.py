@@ -143,7 +143,7 @@ def test_the_plan_puts_the_persons_criteria_first_and_freezes() -> None:
     ]  # fmt: skip
     assert plan.steps[0].title == "write it"
     session = state(plan=None, criteria=[], base=None)
-    criteria.freeze(session, PlanResult(outcome=Outcome.COMPLETED, base=OTHER, plan=plan))
+    criteria.freeze(spec, session, PlanResult(outcome=Outcome.COMPLETED, base=OTHER, plan=plan))
     assert (session.base, session.criteria) == (OTHER, plan.criteria)
     assert criteria.setup_command(spec, session) == "make deps"
     given = spec.model_copy(update={"setup_command": "make mine"})

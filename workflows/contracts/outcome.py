@@ -7,7 +7,9 @@ from typing import Annotated
 
 from pydantic import Field
 
-from workflows.contracts.text import Contract, Moment, Paragraph, Seconds
+from workflows.contracts.text import Contract, Line, MaxBytes, Moment, Paragraph, Seconds
+
+MAX_OBSERVED = 10
 
 
 class Outcome(StrEnum):
@@ -73,3 +75,7 @@ class CallReport(Contract):
     seconds: Seconds = 0.0
     resets_at: Moment | None = None
     """When a usage limit ends, if anybody said so."""
+    notes: Annotated[list[Line], Field(max_length=MAX_OBSERVED)] = []
+    """What Overnight observed and a person should know: limits hit, connections blocked, files left out."""
+    sandbox: Annotated[str, MaxBytes(120, clipped=True)] = ""
+    """What stood between untrusted code and the host."""

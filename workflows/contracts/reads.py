@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from workflows.contracts.requests import Site
-from workflows.contracts.spec import Project
+from workflows.contracts.spec import EgressMode, Project
 from workflows.contracts.text import Contract, Line, Location, MaxBytes, Paragraph, Sha
 
 PATCH_BYTES = 100_000
@@ -39,14 +39,25 @@ class HostAnswer(Contract):
     version: Line
     host: Line
     pid: int
-    credential: Line | None = None
-    """Fingerprint of the credential in use; absent without one."""
+    credential_kind: Line | None = None
+    """Of the credential in use; absent without one."""
+    fingerprint: Line = ""
+    """Tells that credential from others. Under a name such as ``credential``, redaction would take it for a secret."""
     credential_source: Line = ""
     isolation: Line
     isolation_problem: Paragraph = ""
     isolation_lacks: Annotated[list[Line], Field(max_length=10)] = []
+    isolation_full: bool = False
+    """Whether what runs in the sandbox reaches nothing outside; kernel limits are not part of it."""
     unsandboxed_allowed: bool = False
+    egress_at_most: EgressMode = "public"
+    """The most open network that a session may ask of this worker."""
     claude_code: Line = ""
+
+    @property
+    def credential(self) -> str | None:
+        """Kind and fingerprint in one, as the credential itself says them; None without one."""
+        return f"{self.credential_kind}:{self.fingerprint}" if self.credential_kind else None
 
 
 class DiffQuestion(Contract):

@@ -10,7 +10,7 @@ from workflows.contracts.answers import DiagnosisAnswer, ReflectionAnswer
 from workflows.contracts.evidence import ArtifactRef, CommandEvidence, Verdict
 from workflows.contracts.outcome import CallReport, Usage
 from workflows.contracts.plan import MAX_CRITERIA, MAX_FAILURES, Criterion, Plan
-from workflows.contracts.spec import MAX_WISHES, Project
+from workflows.contracts.spec import MAX_WISHES, Egress, Project
 from workflows.contracts.text import (
     Command,
     Contract,
@@ -47,6 +47,7 @@ class Site(Contract):
     commit: Sha | None = None
     """Checkpoint to stand on; absent before the project is imported."""
     iteration: Annotated[int, Field(ge=0)] = 0
+    egress: Egress = Egress()
 
 
 class Allowance(Contract):
@@ -139,8 +140,6 @@ class ExecuteResult(CallReport):
     conversation: Key | None = None
     summary: Paragraph = ""
     """What the agent said at its end; for people, never evidence."""
-    notes: Annotated[list[Line], Field(max_length=10)] = []
-    """What Overnight observed and a person should know."""
 
 
 class Check(Contract):
@@ -152,6 +151,8 @@ class ValidateRequest(Contract):
     site: Site
     checks: Annotated[list[Check], Field(max_length=MAX_CRITERIA)]
     setup_command: Command | None = None
+    base: Sha | None = None
+    """Commit that the session started from: what was added since must hold no secret."""
     clean: bool = False
     """In a clean clone of the commit instead of the worktree."""
     seconds: Annotated[float, Field(gt=0)] = 1_800

@@ -6,11 +6,24 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from workflows.contracts.text import Command, Contract, Goal, Key, Location, ModelName, SessionId, Sha, Wish
+from workflows.contracts.text import (
+    Command,
+    Contract,
+    Destination,
+    Goal,
+    Key,
+    Location,
+    ModelName,
+    SessionId,
+    Sha,
+    Wish,
+)
 
 MAX_WISHES = 6
+MAX_DESTINATIONS = 20
 
 Role = Literal["plan", "execute", "judge", "diagnose", "reflect"]
+EgressMode = Literal["public", "allow-list", "none", "host"]
 
 
 class Project(Contract):
@@ -51,6 +64,21 @@ class Limits(Contract):
     """USD for all model calls of the session."""
 
 
+class Egress(Contract):
+    """Where what runs in the sandbox may go."""
+
+    mode: EgressMode = "public"
+    """``public`` addresses; the ``allow`` list; nowhere; or the host's own network, its ports included."""
+    allow: Annotated[list[Destination], Field(max_length=MAX_DESTINATIONS)] = []
+    """Names (``pypi.org``, ``*.npmjs.org``), addresses and networks, each with ``:port`` if need be."""
+
+    @model_validator(mode="after")
+    def _list_fits_mode(self) -> Egress:
+        if bool(self.allow) != (self.mode == "allow-list"):
+            raise ValueError("an allow-list of hosts goes with the mode 'allow-list', and that mode needs one")
+        return self
+
+
 class SessionSpec(Contract):
     """One autonomous session, as asked for."""
 
@@ -65,3 +93,4 @@ class SessionSpec(Contract):
     limits: Limits = Limits()
     on_limit: Literal["pause", "fail"] = "pause"
     models: Models
+    egress: Egress = Egress()

@@ -45,7 +45,7 @@ class Event(Contract):
     seq: Annotated[int, Field(ge=1)]
     time: datetime
     kind: Literal["phase", "checkpoint", "validation", "error", "message", "limit", "note", "end"]
-    text: Annotated[str, MaxBytes(140, clipped=True)]
+    text: Annotated[str, MaxBytes(130, clipped=True)]
 
 
 class GuidanceItem(Mutable):
@@ -111,6 +111,8 @@ class SessionState(Mutable):
     limits: Limits = Limits()
     started_at: datetime | None = None
     updated_at: datetime | None = None
+    sandbox: Annotated[str, MaxBytes(120, clipped=True)] = ""
+    """What stood between untrusted code and the host at the last call."""
     active_seconds: Seconds = 0.0
     """Since when active time runs; absent while paused or waiting."""
 

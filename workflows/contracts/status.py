@@ -88,6 +88,8 @@ class SessionStatus(Contract):
     steps: Annotated[list[StepStatusLine], Field(max_length=20)] = []
     strategy: Paragraph = ""
     guidance: Annotated[list[GuidanceStatus], Field(max_length=20)] = []
+    sandbox: Line = ""
+    """What stood between untrusted code and the host at the last call, and its network; empty before the first."""
     branch: Line = ""
     commit: Sha | None = None
     summary: Paragraph = ""

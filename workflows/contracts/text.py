@@ -98,6 +98,8 @@ Wish = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1), Ma
 """A success criterion in a person's words; 1 to 400 bytes, refused beyond."""
 Location = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1), MaxBytes(2_000)]
 """A path or a URL; 1 to 2,000 bytes, refused beyond."""
+Destination = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1), MaxBytes(200)]
+"""A host name, an address or a network, with a port if need be; 1 to 200 bytes, refused beyond."""
 
 SessionId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{2,63}$")]
 Key = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]

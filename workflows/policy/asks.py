@@ -60,6 +60,7 @@ def validate(spec: SessionSpec, state: SessionState, *, clean: bool = False) -> 
         site=_site(spec, state, head(state)),
         checks=criteria.checks(state.criteria),
         setup_command=criteria.setup_command(spec, state),
+        base=state.base,
         clean=clean,
     )
 
@@ -100,4 +101,10 @@ def reflect(spec: SessionSpec, state: SessionState, why: str) -> ReflectRequest:
 
 
 def _site(spec: SessionSpec, state: SessionState, commit: str | None) -> Site:
-    return Site(session_id=spec.session_id, project=spec.project, commit=commit, iteration=state.iteration)
+    return Site(
+        session_id=spec.session_id,
+        project=spec.project,
+        commit=commit,
+        iteration=state.iteration,
+        egress=spec.egress,
+    )

@@ -13,7 +13,13 @@ from workflows.policy.record import one_line
 
 VALIDATION = "validation"
 GOAL = "goal"
+NO_SECRETS = (
+    "no secret stands in what was added: read it from the environment or a file that is not committed, and replace "
+    "what Overnight left in its place"
+)
 SETUP = "setup"
+SECRETS = "secrets"
+"""Evidence against a commit that adds secrets: nobody asks for it, and it stops delivery."""
 
 
 def plan_from(answer: PlanAnswer, spec: SessionSpec | PlanRequest) -> Plan:
@@ -71,12 +77,16 @@ def _usable(command: str | None) -> str | None:
     return stripped if stripped and not stripped.endswith(ELLIPSIS) else None
 
 
-def freeze(state: SessionState, result: PlanResult) -> None:
+def freeze(spec: SessionSpec, state: SessionState, result: PlanResult) -> None:
     """Take over the first plan: from here on the criteria stay as they are."""
     if result.plan is None:
         return
     state.base = result.base
-    state.criteria = result.plan.criteria
+    # The person's command as it was given: what comes back from an activity had its secrets taken out.
+    state.criteria = [
+        c.model_copy(update={"command": spec.validation_command}) if c.id == VALIDATION else c
+        for c in result.plan.criteria
+    ]
     # Kept once: the criteria of the session are those beside the plan.
     state.plan = result.plan.model_copy(update={"criteria": []})
 
@@ -123,8 +133,9 @@ def rate(criterion: Criterion, card: Scorecard, threshold: float) -> float:
 
 
 def commands_hold(criteria: list[Criterion], card: Scorecard, threshold: float) -> bool:
-    """Whether every criterion with a command is met."""
-    return all(met(c, card, threshold) for c in criteria if c.command)
+    """Whether every criterion with a command is met, and no secret stands in what was added."""
+    kept = all(e.criterion != SECRETS for e in card.commands)
+    return kept and all(met(c, card, threshold) for c in criteria if c.command)
 
 
 def holds_in_clean_clone(criteria: list[Criterion], card: Scorecard, threshold: float) -> bool:
@@ -135,7 +146,9 @@ def holds_in_clean_clone(criteria: list[Criterion], card: Scorecard, threshold: 
 
 def all_hold(criteria: list[Criterion], card: Scorecard, threshold: float) -> bool:
     """Whether every criterion is met by evidence on this commit; without criteria there is no success."""
-    return bool(criteria) and all(met(c, card, threshold) for c in criteria)
+    return (
+        bool(criteria) and commands_hold(criteria, card, threshold) and all(met(c, card, threshold) for c in criteria)
+    )
 
 
 def score(state: SessionState, card: Scorecard, threshold: float) -> None:
@@ -207,6 +220,11 @@ def failures(spec: SessionSpec, state: SessionState) -> list[FailedCheck]:
                     evidence=f"a judge found it not met: {reason}",
                 )
             )
+    failed += [
+        FailedCheck(criterion=SECRETS, description=NO_SECRETS, evidence=e.tail, log=e.log)
+        for e in card.commands
+        if e.criterion == SECRETS
+    ]
     if card.setup and card.setup.exit_code != 0:
         failed.append(_failed(SETUP, "the setup command succeeds", setup_command(spec, state), card.setup))
     return failed

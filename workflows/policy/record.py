@@ -10,6 +10,7 @@ from workflows.contracts.requests import Phase
 from workflows.contracts.state import MAX_ERRORS, MAX_EVENTS, ErrorEntry, Event, PhaseTimes, SessionState
 from workflows.contracts.text import clip
 
+MAX_NOTED = 6
 EventKind = Literal["phase", "checkpoint", "validation", "error", "message", "limit", "note", "end"]
 
 
@@ -21,7 +22,7 @@ def one_line(text: str, limit: int = 200) -> str:
 def event(state: SessionState, now: datetime, kind: EventKind, text: str) -> None:
     """Add an event; the oldest beyond the limit is forgotten (history still has it)."""
     state.event_seq += 1
-    added = Event(seq=state.event_seq, time=now.replace(microsecond=0), kind=kind, text=one_line(text, 140))
+    added = Event(seq=state.event_seq, time=now.replace(microsecond=0), kind=kind, text=one_line(text, 130))
     state.events = [*state.events, added][-MAX_EVENTS:]
     state.updated_at = now
 
@@ -34,6 +35,14 @@ def error(state: SessionState, now: datetime, phase: Phase, kind: str, text: str
     event(state, now, "error", f"{phase}: {kind}: {text}")
 
 
+def observed(state: SessionState, now: datetime, report: CallReport) -> None:
+    """Put on record what was seen beside a call's own result; more than a few at once are counted."""
+    for text in report.notes[:MAX_NOTED]:
+        event(state, now, "note", text)
+    if len(report.notes) > MAX_NOTED:
+        event(state, now, "note", f"and {len(report.notes) - MAX_NOTED} more such notes")
+
+
 def charge(state: SessionState, phase: Phase, report: CallReport) -> None:
     """Charge what a call used, and remember how long the phase takes when it ran to its end.
 
@@ -41,6 +50,7 @@ def charge(state: SessionState, phase: Phase, report: CallReport) -> None:
     """
     state.usage = state.usage + report.usage
     state.active_seconds += report.seconds
+    state.sandbox = report.sandbox or state.sandbox
     if report.outcome is Outcome.COMPLETED:
         times = state.times.get(phase) or PhaseTimes()
         state.times = {

@@ -11,7 +11,8 @@ from workflows.contracts.state import SessionResult, SessionState, Status
 from workflows.contracts.text import clip
 from workflows.policy.progress import progress
 from workflows.policy.record import one_line
-from workflows.policy.view import branch, evidence_of
+from workflows.policy.view import branch, evidence_of, sandbox
+from workflows.policy.words import counted, plainly
 
 REPORT_LIMIT = 24_000
 
@@ -41,8 +42,9 @@ def report(spec: SessionSpec, state: SessionState, now: datetime) -> str:
         "",
         f"- Session `{spec.session_id}`, {state.status.value}{f': {state.reason}' if state.reason else ''}",
         f"- Branch `{branch(spec.session_id)}`, commit `{commit or 'none'}`",
-        f"- {state.iteration} iterations, {minutes:.1f} active minutes, progress {percent} % ({basis})",
+        f"- {counted(state.iteration, 'iteration')}, {minutes:.1f} active minutes, progress {percent} % ({basis})",
         f"- {_cost(state)}",
+        *([f"- Sandbox: {plainly(sandbox(spec, state))}"] if state.sandbox else []),
         "",
         "## Goal",
         "",
@@ -69,9 +71,10 @@ def _cost(state: SessionState) -> str:
     used = state.usage
     tokens = used.input_tokens + used.cache_read_tokens + used.cache_write_tokens
     estimated = f" ({used.estimated_usd:.4f} of it estimated)" if used.estimated_usd else ""
+    calls, responses = counted(used.calls, "Claude Code call"), counted(used.responses, "response")
     return (
-        f"{used.cost_usd:.4f} of {state.limits.max_cost_usd:.2f} USD{estimated}: {used.calls} Claude Code calls,"
-        f" {used.responses} responses, {tokens} tokens in, {used.output_tokens} out"
+        f"{used.cost_usd:.4f} of {state.limits.max_cost_usd:.2f} USD{estimated}: {calls}, {responses},"
+        f" {counted(tokens, 'token')} in, {used.output_tokens} out"
     )
 
 

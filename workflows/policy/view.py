@@ -12,6 +12,7 @@ from workflows.contracts.text import clip
 from workflows.policy.criteria import holds, stands
 from workflows.policy.progress import estimated_completion, progress
 from workflows.policy.record import one_line
+from workflows.policy.words import plainly, with_hosts
 
 BRANCH_PREFIX = "overnight/"
 SCOREBOARD_LIMIT = 4_000
@@ -20,6 +21,11 @@ SCOREBOARD_LIMIT = 4_000
 def branch(session_id: str) -> str:
     """The branch that a session's checkpoints are on."""
     return f"{BRANCH_PREFIX}{session_id}"
+
+
+def sandbox(spec: SessionSpec, state: SessionState) -> str:
+    """What stood between untrusted code and the host at the last call; empty before the first."""
+    return with_hosts(state.sandbox, spec.egress.allow)
 
 
 def next_move(spec: SessionSpec, state: SessionState) -> str:
@@ -111,6 +117,7 @@ def status(spec: SessionSpec, state: SessionState, now: datetime) -> SessionStat
             )
             for g in state.guidance
         ],
+        sandbox=one_line(sandbox(spec, state)),
         branch=branch(spec.session_id),
         commit=state.checkpoint.commit if state.checkpoint else state.base,
         summary=state.summary,
@@ -133,6 +140,7 @@ def scoreboard(spec: SessionSpec, state: SessionState, now: datetime) -> str:
         f"{state.usage.cost_usd:.2f} of {state.limits.max_cost_usd:.2f} USD · {minutes} active minutes",
         "",
         f"**Now:** {doing}",
+        *(["", f"**Sandbox:** {plainly(sandbox(spec, state))}"] if state.sandbox else []),
         "",
         "| criterion | met | evidence |",
         "|---|---|---|",

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from activities.claude import Gateway, Lease
-from activities.claude.gateway import MAX_REQUEST_BYTES
+from activities.claude.body import MAX_REQUEST_BYTES
 from activities.claude.meter import Meter
 from activities.claude.prices import PRICES, Tokens, cost_usd
 from overnight.base.credentials import Credential, Kind
@@ -150,9 +150,9 @@ def test_the_meter_reads_a_stream_however_it_is_chopped(cuts: list[int], text: s
 def test_a_stream_that_stops_anywhere_is_never_free_and_never_exact(length: int) -> None:
     body = stream({"input_tokens": 1_000}, "some words")
     whole = body.index(b"message_delta")
-    meter = Meter("claude-opus-5-5", streamed=True, prompt_bytes=4_000)
+    meter = Meter("claude-opus-5-5", streamed=True)
     meter.feed(body[: min(length, whole)])
-    used = meter.usage()
+    used = meter.usage(prompt_bytes=4_000)
     assert used.cost_usd == used.estimated_usd > 0
 
 

@@ -6,43 +6,18 @@ import asyncio
 import os
 import signal
 import sys
+import tempfile
 import time
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
 
-from activities.sandbox import Box, Ended, Isolation, Launcher, NotIsolatedError, find_isolation, run_command
+from activities.sandbox import Box, Isolation, Launcher, NotIsolatedError, run_command
 from overnight.base.settings import Settings
-
-
-@pytest.fixture(scope="module")
-def isolation() -> Isolation:
-    return find_isolation()
-
-
-class Bench:
-    def __init__(self, folder: Path, isolation: Isolation) -> None:
-        self.home = folder / "overnight-home"
-        self.work = folder / "work"
-        self.log = folder / "log"
-        self.home.mkdir()
-        self.work.mkdir()
-        (self.home / "state").write_text("the engine's own")
-        self.launcher = Launcher(Settings(home=self.home), isolation)
-        self.box = Box(workspace=self.work)
-
-    async def run(self, command: str, *, seconds: float = 20, box: Box | None = None) -> tuple[Ended, str]:
-        ended = await run_command(
-            self.launcher, box or self.box, command, seconds=seconds, log=self.log, stop=asyncio.Event()
-        )
-        return ended, self.log.read_text(errors="replace")
-
-
-@pytest.fixture
-def bench(tmp_path: Path, isolation: Isolation) -> Bench:
-    return Bench(tmp_path, isolation)
+from tests.activities.sandbox.conftest import Bench
 
 
 def test_this_host_isolates(isolation: Isolation) -> None:
@@ -196,9 +171,10 @@ async def test_a_flood_of_output_is_kept_at_both_ends(bench: Bench) -> None:
 
 
 async def test_without_isolation_it_refuses_unless_a_person_says_so(tmp_path: Path) -> None:
-    nothing = Isolation(None, "no bubblewrap here")
+    nothing = Isolation(None, "no bubblewrap here", network=False)
     with pytest.raises(NotIsolatedError, match=r"no bubblewrap here.*OVERNIGHT_ALLOW_UNSANDBOXED"):
-        Launcher(Settings(home=tmp_path), nothing).wrap(Box(workspace=tmp_path), ["true"])
+        async with Launcher(Settings(home=tmp_path), nothing).open(Box(workspace=tmp_path)):
+            raise AssertionError("it opened")
     launcher = Launcher(Settings(home=tmp_path, allow_unsandboxed=True), nothing)
     work = tmp_path / "work"
     work.mkdir()
@@ -207,6 +183,43 @@ async def test_without_isolation_it_refuses_unless_a_person_says_so(tmp_path: Pa
     )
     assert ended.exit_code == 0
     assert (work / "here").exists()
+
+
+async def test_a_host_without_network_namespaces_is_not_full_isolation(tmp_path: Path, isolation: Isolation) -> None:
+    half = replace(isolation, network=False, problem="no network namespace here")
+    assert not half.full
+    assert any("network is the host's" in lack for lack in half.lacks)
+    with pytest.raises(NotIsolatedError, match=r"no network namespace here.*OVERNIGHT_ALLOW_UNSANDBOXED"):
+        async with Launcher(Settings(home=tmp_path), half).open(Box(workspace=tmp_path)):
+            raise AssertionError("it opened")
+
+
+async def test_nothing_of_a_box_stays_on_disk(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    ended, said = await bench.run(
+        "mkdir -p /tmp/a/b ~/deep && touch /tmp/a/b/c ~/deep/file && chmod 000 /tmp/a/b /tmp/a && chmod 500 ~/deep"
+    )
+    assert ended.exit_code == 0, said
+    assert list(tmp_path.glob("box-*")) == []
+
+
+async def test_the_first_process_tells_nothing_of_the_host(bench: Bench) -> None:
+    _, said = await bench.run("tr '\\0' ' ' < /proc/1/cmdline; tr '\\0' ' ' < /proc/1/environ; ls -la /proc/1/fd")
+    assert str(bench.home) not in said
+    assert str(bench.work) not in said
+
+
+async def test_the_door_is_gone_when_the_command_runs(bench: Bench) -> None:
+    knock = "import socket; s = socket.socket(socket.AF_UNIX); s.connect('/overnight/door')"
+    ended, said = await bench.run(f'python3 -c "{knock}"')
+    assert ended.exit_code != 0
+    assert "refused" in said.lower()
+
+
+async def test_signals_are_as_a_command_expects_them(bench: Bench) -> None:
+    """Python ignores SIGPIPE and SIGXFSZ; what it starts must not."""
+    _, said = await bench.run("grep SigIgn /proc/self/status")
+    assert int(said.split()[1], 16) == 0
 
 
 async def test_starting_a_box_is_quick(bench: Bench) -> None:

@@ -1,0 +1,121 @@
+"""The way to the model's service: connections, what goes with a request, what a refusal tells."""
+
+from __future__ import annotations
+
+import os
+import ssl
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+import httpx2
+
+from activities.claude.lease import Lease
+from overnight.base.credentials import Credential
+
+CONNECT_SECONDS = 15.0
+FIRST_BYTE_SECONDS = 330.0
+"""From the end of the request to the head of the answer. Claude Code itself gives up after 300 s."""
+WRITE_SECONDS = 60.0
+"""For a piece of the request of which the service takes nothing."""
+KEPT_SECONDS = 45.0
+"""For so long a connection is kept for the next request. Common proxies close theirs after 60 s."""
+LONG_WAIT_SECONDS = 60.0
+"""A longer retry-after is a usage limit: Claude Code itself gives up on it, and the workflow waits."""
+
+LOOPBACK = ("all://127.0.0.0/8", "all://localhost", "all://[::1]")
+
+_PASSED = {"accept", "accept-language", "content-type", "content-length", "user-agent", "x-app"}
+_PASSED_PREFIXES = ("anthropic-", "x-claude-", "x-stainless-")
+_ANSWERED = {"content-type", "retry-after", "request-id", "x-should-retry"}
+_ANSWERED_PREFIXES = ("anthropic-", "x-ratelimit")
+
+
+class NoWayError(Exception):
+    """The environment names a proxy or a certificate that cannot be used; says which, and what to do."""
+
+
+def open_client(*, connect: float = CONNECT_SECONDS, read: float = FIRST_BYTE_SECONDS) -> httpx2.AsyncClient:
+    """A client for the model's service, as Claude Code would reach it; redirects are not followed.
+
+    ``HTTPS_PROXY``, ``HTTP_PROXY``, ``ALL_PROXY`` and ``NO_PROXY`` are obeyed, loopback never goes through a proxy;
+    ``SSL_CERT_FILE``, ``SSL_CERT_DIR`` and ``NODE_EXTRA_CA_CERTS`` say whom to trust; ``CLAUDE_CODE_CLIENT_CERT`` and
+    ``CLAUDE_CODE_CLIENT_KEY`` who we are. All are read here, once. Times in seconds.
+
+    Raises ``NoWayError``.
+    """
+    try:
+        return httpx2.AsyncClient(
+            verify=_tls(),
+            timeout=httpx2.Timeout(read, connect=connect, write=WRITE_SECONDS, pool=connect),
+            limits=httpx2.Limits(max_connections=None, max_keepalive_connections=32, keepalive_expiry=KEPT_SECONDS),
+            mounts=dict.fromkeys(LOOPBACK),
+            follow_redirects=False,
+        )
+    except (ImportError, ValueError, httpx2.InvalidURL) as error:
+        raise NoWayError(
+            f"the proxy in HTTPS_PROXY, HTTP_PROXY or ALL_PROXY cannot be used ({type(error).__name__}):"
+            " it must be an http:// or https:// address"
+        ) from error
+
+
+_TLS = ("SSL_CERT_FILE", "SSL_CERT_DIR", "NODE_EXTRA_CA_CERTS", "CLAUDE_CODE_CLIENT_CERT", "CLAUDE_CODE_CLIENT_KEY")
+
+
+def _tls() -> ssl.SSLContext:
+    try:
+        context = httpx2.create_ssl_context()
+        if extra := os.environ.get("NODE_EXTRA_CA_CERTS"):
+            context.load_verify_locations(extra)
+        if own := os.environ.get("CLAUDE_CODE_CLIENT_CERT"):
+            passphrase = os.environ.get("CLAUDE_CODE_CLIENT_KEY_PASSPHRASE")
+            context.load_cert_chain(own, os.environ.get("CLAUDE_CODE_CLIENT_KEY") or None, passphrase)
+    except OSError as error:
+        given = ", ".join(name for name in _TLS if os.environ.get(name)) or "the system's certificates"
+        raise NoWayError(f"a certificate cannot be read ({error.strerror or error}); look at {given}") from error
+    return context
+
+
+def outgoing(headers: Mapping[str, str], credential: Credential, lease: Lease) -> dict[str, str]:
+    """The headers of a request that goes up: of Claude Code's own what the API knows, the credential, whose it is."""
+    kept = {k: v for k, v in headers.items() if k in _PASSED or k.startswith(_PASSED_PREFIXES)}
+    return {
+        **kept,
+        **credential.presented(kept.get("anthropic-beta", "")),
+        **lease.headers,
+        # The meter reads the bytes as they pass.
+        "accept-encoding": "identity",
+    }
+
+
+def answered(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    """Of the headers of an answer, those that Claude Code may see."""
+    kept = ((k, v) for k, v in headers.items() if k in _ANSWERED or k.startswith(_ANSWERED_PREFIXES))
+    return [(k.encode("latin-1"), v.encode("latin-1")) for k, v in kept]
+
+
+def note_failure(lease: Lease, status: int, headers: Mapping[str, str]) -> None:
+    """Remember what a refusal of the service said about limits."""
+    lease.last_error = f"HTTP {status}"
+    if status != 429:
+        return
+    reset = _moment(_seconds(headers.get("anthropic-ratelimit-unified-reset")))
+    wait = _seconds(headers.get("retry-after"))
+    rejected = headers.get("anthropic-ratelimit-unified-status") == "rejected"
+    if rejected or (wait is not None and wait > LONG_WAIT_SECONDS):
+        lease.limited = True
+        lease.resets_at = reset or (_moment(time.time() + wait) if wait is not None else lease.resets_at)
+
+
+def _seconds(text: str | None) -> float | None:
+    try:
+        return float(text) if text else None
+    except ValueError:
+        return None
+
+
+def _moment(seconds: float | None) -> datetime | None:
+    try:
+        return datetime.fromtimestamp(seconds, UTC) if seconds else None
+    except (ValueError, OverflowError, OSError):
+        return None

@@ -1,0 +1,155 @@
+"""What a worker would refuse is refused before anything starts, with what to do about it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from overnight.base.credentials import Credential
+from overnight.base.redaction import Redactor, known_secrets
+from overnight.base.redaction.walk import redacted
+from overnight.base.settings import Settings
+from overnight.client import Sessions
+from overnight.errors import InvalidRequestError, NotReadyError, SessionError
+from overnight.request import NewSession
+from workflows.contracts.messages import RaiseLimits
+from workflows.contracts.reads import HostAnswer
+from workflows.contracts.state import Status
+from workflows.contracts.status import SessionStatus
+
+
+class Untouched:
+    """A connection that must not be used."""
+
+    namespace = "default"
+
+    def __getattr__(self, name: str) -> Any:
+        raise AssertionError(f"{name} was used")
+
+
+class Known(Sessions):
+    """Sessions of a worker, or of a session, that says this of itself."""
+
+    def __init__(self, host: HostAnswer | None = None, status: SessionStatus | None = None, **settings: Any) -> None:
+        client: Any = Untouched()
+        super().__init__(client, Settings(**settings), ui_url=None)
+        self._host, self._status = host, status
+
+    async def host(self) -> HostAnswer:
+        assert self._host is not None
+        return self._host
+
+    async def status(self, session_id: str) -> SessionStatus:
+        assert self._status is not None
+        return self._status
+
+
+def worker(**given: Any) -> HostAnswer:
+    usual = {
+        "isolation": "bubblewrap",
+        "isolation_full": True,
+        "credential_kind": "api_key",
+        "egress_at_most": "public",
+    }
+    return HostAnswer.model_validate({"version": "1", "host": "h", "pid": 1, **usual, **given})
+
+
+PARTIAL = {
+    "isolation": "bubblewrap without a network of its own",
+    "isolation_problem": "EPERM",
+    "isolation_full": False,
+}
+NOTHING = {"isolation": "none", "isolation_problem": "bubblewrap is not installed", "isolation_full": False}
+
+
+@pytest.mark.parametrize("given", [PARTIAL, NOTHING], ids=["partial", "none"])
+async def test_less_than_full_isolation_needs_an_opt_in(given: dict[str, Any]) -> None:
+    with pytest.raises(NotReadyError) as refused:
+        await Known(worker(**given)).start(NewSession.parse(goal="x"))
+    assert f"cannot isolate what the agent runs ({given['isolation_problem']})" in str(refused.value)
+    assert "OVERNIGHT_ALLOW_UNSANDBOXED=1" in str(refused.value)
+    accepted = worker(**given, unsandboxed_allowed=True)
+    assert await Known(accepted).check_ready(None, "public") == accepted
+
+
+@pytest.mark.parametrize(
+    ("at_most", "asked"),
+    [
+        ("public", {"egress": "host"}),
+        ("allow-list", {"egress": "public"}),
+        ("allow-list", {}),
+        ("none", {"allow_hosts": ["pypi.org"]}),
+    ],
+)
+async def test_more_network_than_the_worker_allows_is_refused(at_most: str, asked: dict[str, Any]) -> None:
+    sessions = Known(worker(egress_at_most=at_most))
+    request = NewSession.parse(goal="x", **asked)
+    wanted = request.network(Settings()).mode
+    with pytest.raises(InvalidRequestError) as refused:
+        await sessions.start(request)
+    said = str(refused.value)
+    assert said.startswith(
+        f"egress: the worker allows no more network than '{at_most}', and the session wants '{wanted}'"
+    )
+    assert f"OVERNIGHT_EGRESS_AT_MOST={wanted}" in said
+    assert ("through Temporal every session" in said) is (wanted == "host")
+
+
+@pytest.mark.parametrize(
+    ("setting", "asked", "mode", "allow"),
+    [
+        ("public", {}, "public", []),
+        ("none", {}, "none", []),
+        ("none", {"egress": "public"}, "public", []),
+        ("public", {"allow_hosts": ["pypi.org"]}, "allow-list", ["pypi.org"]),
+        ("allow-list", {"allow_hosts": ["pypi.org"]}, "allow-list", ["pypi.org"]),
+        ("none", {"egress": "allow-list", "allow_hosts": [" pypi.org "]}, "allow-list", ["pypi.org"]),
+    ],
+)
+def test_the_network_that_a_session_gets(setting: Any, asked: dict[str, Any], mode: str, allow: list[str]) -> None:
+    network = NewSession.parse(goal="x", **asked).network(Settings(egress=setting))
+    assert (network.mode, network.allow) == (mode, allow)
+
+
+def session(**given: Any) -> SessionStatus:
+    usual = {"session_id": "some-id", "status": Status.RUNNING, "phase": "execute", "goal": "g"}
+    spent = {"cost_usd": 2.5, "iteration": 4, "elapsed_minutes": 30.5}
+    return SessionStatus.model_validate({**usual, **spent, **given})
+
+
+@pytest.mark.parametrize(
+    ("wanted", "words"),
+    [
+        ({"max_cost_usd": 2.49}, "max_cost_usd: $2.5000 is spent already"),
+        ({"max_iterations": 3}, "max_iterations: iteration 4 has begun already"),
+        ({"max_time_minutes": 30}, "max_time_minutes: 30.5 active minutes are over already"),
+        ({"max_cost_usd": 1, "max_iterations": 50}, "max_cost_usd: "),
+    ],
+)
+async def test_limits_below_what_is_spent_are_refused(wanted: dict[str, Any], words: str) -> None:
+    with pytest.raises(InvalidRequestError) as refused:
+        await Known(status=session()).raise_limits("some-id", RaiseLimits(**wanted))
+    assert str(refused.value).startswith(words)
+    assert str(refused.value).endswith("give more; to stop it: overnight pause some-id (or cancel)")
+    assert "max_iterations: " not in str(refused.value) or "max_cost_usd" not in wanted
+
+
+@pytest.mark.parametrize("wanted", [{"max_cost_usd": 2.5}, {"max_iterations": 4}, {"max_time_minutes": 31}])
+async def test_limits_that_are_not_spent_go_on_their_way(wanted: dict[str, Any]) -> None:
+    with pytest.raises(AssertionError, match="was used"):
+        await Known(status=session()).raise_limits("some-id", RaiseLimits(**wanted))
+    with pytest.raises((AssertionError, SessionError), match="was used"):
+        await Known(status=session(status=Status.COMPLETED)).raise_limits("some-id", RaiseLimits(max_iterations=1))
+
+
+@pytest.mark.parametrize("kind", ["api_key", "auth_token", "oauth_token", "claude_login"])
+async def test_the_worker_s_word_on_its_credential_survives_redaction(kind: Any) -> None:
+    mine, other = (Credential(kind=kind, secret=SecretStr(s), source="S", upstream="https://u") for s in ("a", "b"))
+    told = worker(credential_kind=kind, credential_source="S", fingerprint=mine.fingerprint.partition(":")[2])
+    heard = redacted(told, Redactor.of(known_secrets({"ANTHROPIC_API_KEY": "a-long-secret-of-mine"})))
+    assert heard.credential == mine.fingerprint
+    assert await Known(heard).check_ready(mine, "public") == heard
+    with pytest.raises(NotReadyError, match=f"holds another credential, or one for another address .{kind} from S"):
+        await Known(heard).check_ready(other, "public")

@@ -1,0 +1,102 @@
+"""What is told of a session's sandbox, wherever it is told, and numbers of things."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from activities.host import Host
+from activities.sandbox import Isolation, Launcher
+from overnight.base.redaction import Redactor
+from overnight.base.settings import Settings
+from tests.policy.making import HEAD, NOW, SPEC, state
+from workflows.contracts.outcome import Usage
+from workflows.contracts.requests import Site
+from workflows.contracts.spec import Egress, SessionSpec
+from workflows.policy import report, view
+from workflows.policy.words import counted, exposure, plainly, sandbox, with_hosts
+
+LISTED = Egress(mode="allow-list", allow=["pypi.org", "*.npmjs.org:443"])
+
+
+def spec(egress: Egress) -> SessionSpec:
+    return SPEC.model_copy(update={"egress": egress})
+
+
+@pytest.mark.parametrize(
+    ("number", "one", "many", "words"),
+    [
+        (0, "file", None, "0 files"),
+        (1, "file", None, "1 file"),
+        (2, "file", None, "2 files"),
+        (1, "criterion", "criteria", "1 criterion"),
+        (7, "criterion", "criteria", "7 criteria"),
+    ],
+)
+def test_one_is_not_many(number: int, one: str, many: str | None, words: str) -> None:
+    assert counted(number, one, many) == words
+
+
+def test_a_report_counts_as_people_do() -> None:
+    once = state(iteration=1, usage=Usage(calls=1, responses=1))
+    text = report.report(SPEC, once, NOW)
+    assert "- 1 iteration, 0.0 active minutes" in text
+    assert ": 1 Claude Code call, 1 response, 0 tokens in" in text
+    twice = state(iteration=2, usage=Usage(calls=2, responses=3, input_tokens=1))
+    assert ": 2 Claude Code calls, 3 responses, 1 token in" in report.report(SPEC, twice, NOW)
+
+
+ISOLATIONS = [
+    Isolation(Path("/usr/bin/bwrap")),
+    Isolation(Path("/usr/bin/bwrap"), "no network namespace", False),
+    Isolation(None, "not installed", False),
+]
+EGRESSES = [Egress(), LISTED, Egress(mode="none"), Egress(mode="host")]
+
+
+@pytest.mark.parametrize("isolation", ISOLATIONS, ids=lambda i: i.name)
+@pytest.mark.parametrize("egress", EGRESSES, ids=lambda e: e.mode)
+def test_the_worker_and_its_clients_use_the_same_words(isolation: Isolation, egress: Egress) -> None:
+    launcher = Launcher(Settings(home=Path("/nowhere")), isolation)
+    host = Host(Settings(), cast("Any", None), launcher, cast("Any", None), cast("Any", None), Redactor())
+    told = host.sandbox(Site(session_id="a-session", project=SPEC.project, commit=HEAD, egress=egress))
+    own = isolation.full and egress.mode != "host"
+    assert told == sandbox(isolation.name, egress.mode if own else None)
+    assert bool(exposure(told)) is not own
+    assert (f"({', '.join(LISTED.allow)})" in with_hosts(told, egress.allow)) is (own and egress is LISTED)
+
+
+@pytest.mark.parametrize(
+    ("told", "words"),
+    [
+        ("none, network: the host's", "NOT SANDBOXED: what the agent runs can read and change whatever"),
+        (
+            "bubblewrap without a network of its own, network: the host's",
+            "NOT FULLY SANDBOXED: no network of its own, whatever",
+        ),
+        ("bubblewrap, network: the host's", "no network of its own, as was asked for: what the agent"),
+    ],
+)
+def test_what_is_left_open_is_told_everywhere(told: str, words: str) -> None:
+    assert exposure(told).startswith(words)
+    known = state(sandbox=told)
+    assert view.status(SPEC, known, NOW).sandbox == told
+    assert words in plainly(told)
+    assert f"**Sandbox:** {plainly(told)}\n" in view.scoreboard(SPEC, known, NOW)
+    assert f"- Sandbox: {plainly(told)}\n" in report.report(SPEC, known, NOW)
+
+
+def test_a_sandbox_with_an_allow_list_is_shown_with_its_hosts() -> None:
+    known = state(sandbox="bubblewrap, network: allow-list")
+    told = "bubblewrap, network: allow-list (pypi.org, *.npmjs.org:443)"
+    assert view.status(spec(LISTED), known, NOW).sandbox == told
+    assert f"- Sandbox: {told}\n" in report.report(spec(LISTED), known, NOW)
+    assert f"**Sandbox:** {told}\n" in view.scoreboard(spec(LISTED), known, NOW)
+    assert exposure(told) == ""
+
+
+def test_before_the_first_call_nothing_is_claimed() -> None:
+    assert view.status(SPEC, state(), NOW).sandbox == ""
+    assert "andbox" not in report.report(SPEC, state(), NOW) + view.scoreboard(SPEC, state(), NOW)
