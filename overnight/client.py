@@ -34,7 +34,7 @@ from overnight.errors import (
     UnknownSessionError,
 )
 from overnight.exchange import CALL_SECONDS, Exchange, closed_or_unreachable, unreachable
-from overnight.request import NewSession, in_words
+from overnight.request import NewSession, in_words, refuse_secrets
 from workflows.contracts.messages import Cancel, Message, Pause, RaiseLimits, Resume, Steer, SteerWhen, When
 from workflows.contracts.reads import (
     BranchAnswer,
@@ -298,6 +298,7 @@ class Sessions:
             message = Steer(id=_new_id(), guidance=guidance, when=when)
         except ValidationError as error:
             raise InvalidRequestError(in_words(error)) from None
+        refuse_secrets("guidance", guidance)
         sent = await self._send(session_id, "steer", message)
         return sent.model_copy(update={"guidance_id": message.id})
 

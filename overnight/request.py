@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic_core import PydanticCustomError
 
 from overnight.base.destinations import problem_of
+from overnight.base.redaction import Redactor
 from overnight.base.settings import Settings
 from overnight.errors import InvalidRequestError
 from workflows.contracts.spec import (
@@ -34,6 +35,7 @@ from workflows.contracts.text import (
     printable,
 )
 
+_TABLE = Redactor()
 _NOT_YET = {
     "iterative": "mode 'iterative' (approval after the plan and after each iteration) is not in this version;"
     " use 'autonomous', and pause or steer the session while it runs",
@@ -122,6 +124,10 @@ class NewSession(BaseModel):
         }
         if refused := [_NOT_YET[name] for name, wanted in asked.items() if wanted]:
             raise InvalidRequestError("; ".join(refused))
+        told = {"goal": request.goal, "project": request.project or ""}
+        told |= {f"success_criteria.{n}": wish for n, wish in enumerate(request.success_criteria)}
+        for name, text in told.items():
+            refuse_secrets(name, text)
         return request
 
     def network(self, settings: Settings) -> Egress:
@@ -152,6 +158,16 @@ class NewSession(BaseModel):
             on_limit=self.on_limit,
             egress=self.network(settings),
             models=Models(**{role: self.model or settings.model_for(role) for role in Models.model_fields}),  # type: ignore[arg-type]
+        )
+
+
+def refuse_secrets(name: str, text: str) -> None:
+    """Raises ``InvalidRequestError`` for words that hold a secret: Temporal's history keeps them for ever."""
+    found = next((f for f in _TABLE.findings(text) if f.sure), None)
+    if found is not None:
+        raise InvalidRequestError(
+            f"{name}: line {found.line} holds what looks like a secret ({found.rule}), and a session keeps what it is"
+            " told; say where it is to be read from instead, such as the name of a variable or a file"
         )
 
 

@@ -23,6 +23,7 @@ from pydantic import ValidationError
 from activities.claude.gateway import Lease
 from activities.claude.options import Ask
 from activities.claude.outcome import classify
+from activities.claude.reported import Report
 from workflows.contracts.answers import Answer
 from workflows.contracts.outcome import Outcome, Usage
 
@@ -48,8 +49,10 @@ class Told:
 class Call:
     """A running call and what was seen of it so far."""
 
-    def __init__(self, ask: Ask, lease: Lease, progress: Callable[[str], None]) -> None:
+    def __init__(self, ask: Ask, lease: Lease, progress: Callable[[str], None], reported: Report | None = None) -> None:
+        """``reported`` keeps the account of a call that the gateway does not carry."""
         self.ask = ask
+        self._reported = reported
         self.lease = lease
         self.stderr: list[str] = []
         self.last_event = time.monotonic()
@@ -69,6 +72,9 @@ class Call:
     def _hear(self, message: Message) -> None:
         self.last_event = time.monotonic()
         self._begun = True
+        if self._reported is not None:
+            self._reported.hear(message)
+            self.lease.usage = self._reported.usage()
         if isinstance(message, ResultMessage):
             self._result = message
         elif isinstance(message, RateLimitEvent):

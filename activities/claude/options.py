@@ -68,12 +68,15 @@ def options(ask: Ask, *, lease: Lease, program: Path, cwd: Path, on_stderr: list
     )
 
 
-def environment(*, gateway_url: str, lease: Lease, oauth: bool, config: Path) -> dict[str, str]:
-    """The environment of Claude Code in its box: a dummy key that names the call, and bounds on its own patience."""
-    dummy = "CLAUDE_CODE_OAUTH_TOKEN" if oauth else "ANTHROPIC_API_KEY"
+def by_gateway(url: str, lease: Lease, *, oauth: bool) -> dict[str, str]:
+    """The variables that lead Claude Code to the gateway, with a dummy key that names the call."""
+    return {"ANTHROPIC_BASE_URL": url, "CLAUDE_CODE_OAUTH_TOKEN" if oauth else "ANTHROPIC_API_KEY": lease.token}
+
+
+def environment(access: dict[str, str], config: Path) -> dict[str, str]:
+    """The environment of Claude Code in its box: ``access`` to a model, and bounds on its own patience."""
     return {
-        "ANTHROPIC_BASE_URL": gateway_url,
-        dummy: lease.token,
+        **access,
         "NO_PROXY": "127.0.0.1,localhost",
         "no_proxy": "127.0.0.1,localhost",
         "CLAUDE_CONFIG_DIR": str(config),

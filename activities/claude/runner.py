@@ -15,7 +15,8 @@ from claude_agent_sdk import ClaudeSDKClient
 
 from activities.claude.call import Call, Told
 from activities.claude.gateway import Gateway, Lease
-from activities.claude.options import BASH_MAX_SECONDS, Ask, environment, options
+from activities.claude.options import BASH_MAX_SECONDS, Ask, by_gateway, environment, options
+from activities.claude.reported import Report, totals_before
 from activities.sandbox import Box, Launcher, NotIsolatedError, Opened
 from overnight.base.redaction import Redactor
 from overnight.base.settings import Settings
@@ -24,6 +25,8 @@ from workflows.contracts.outcome import Outcome, Usage
 STALL_SECONDS = BASH_MAX_SECONDS + 300.0
 """No event of Claude Code and no byte of a model for so long: it is stuck."""
 INTERRUPT_SECONDS = 5.0
+CREDENTIALS = Path("/overnight/credentials")
+"""Where files are seen inside that Claude Code itself needs on Bedrock and Vertex."""
 GATEWAY_PORT = 61_081
 """Where the model is, on the box's own loopback."""
 CLOSE_SECONDS = 15.0
@@ -60,7 +63,8 @@ class Runner:
         Whatever ends it, nothing that it started still runs when this returns. Never raises for what Claude Code does.
         """
         started = time.monotonic()
-        call = Call(replace(ask, prompt=self._redactor.text(ask.prompt)), lease, progress)
+        reported = self._report(ask, box)
+        call = Call(replace(ask, prompt=self._redactor.text(ask.prompt)), lease, progress, reported)
         async with self._gateway.lease(lease):
             told = await self._in_box(call, box, stop)
         return replace(told, usage=lease.usage + Usage(calls=1), seconds=time.monotonic() - started)
@@ -130,21 +134,34 @@ class Runner:
             raise OSError(f"Claude Code is not at {binary}")
         config = box.config or config
         config.mkdir(parents=True, exist_ok=True)
-        credential = self._gateway.credential
-        own_network = self._launcher.has_own_network(box.egress.mode)
-        env = environment(
-            gateway_url=f"http://127.0.0.1:{GATEWAY_PORT}" if own_network else self._gateway.url,
-            lease=call.lease,
-            oauth=credential is not None and credential.is_oauth,
-            config=self._launcher.config(config),
-        )
+        access, files = self._access(call, box)
         return replace(
             box,
             config=config,
             tools={**box.tools, "claude": binary},
-            env={**box.env, **env},
+            readable={**box.readable, **files},
+            env={**box.env, **environment(access, self._launcher.config(config))},
             services={GATEWAY_PORT: self._gateway.serving},
         )
+
+    def _access(self, call: Call, box: Box) -> tuple[dict[str, str], dict[Path, Path]]:
+        """How Claude Code gets to a model: variables, and files of the host by where they are inside."""
+        credential = self._gateway.credential
+        if credential is not None and credential.direct:
+            shown = {CREDENTIALS / name: path for name, path in credential.files.items()}
+            places = {str(inside.name): str(self._launcher.seen(inside, path)) for inside, path in shown.items()}
+            return {**credential.environment(), **places}, shown
+        own_network = self._launcher.has_own_network(box.egress.mode)
+        url = f"http://127.0.0.1:{GATEWAY_PORT}" if own_network else self._gateway.url
+        return by_gateway(url, call.lease, oauth=credential is not None and credential.is_oauth), {}
+
+    def _report(self, ask: Ask, box: Box) -> Report | None:
+        """What Claude Code itself says that it uses, where the gateway does not see it."""
+        credential = self._gateway.credential
+        if credential is None or not credential.direct:
+            return None
+        resumed = ask.conversation if ask.resume and box.config is not None else None
+        return Report(totals_before(box.config, resumed) if box.config and resumed else None)
 
 
 async def _close(client: ClaudeSDKClient, work: asyncio.Task[None]) -> None:

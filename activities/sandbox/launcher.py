@@ -137,6 +137,10 @@ class Launcher:
         """Where Claude Code's folder is seen from inside."""
         return CONFIG if self.isolation.bwrap else folder
 
+    def seen(self, inside: Path, outside: Path) -> Path:
+        """Where a readable file of the host is seen from inside."""
+        return inside if self.isolation.bwrap else outside
+
     def tool(self, name: str, program: Path) -> str:
         """Path of a program of ours as seen from inside."""
         return str(TOOLS / name) if self.isolation.bwrap else str(program)

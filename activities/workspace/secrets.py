@@ -79,17 +79,21 @@ async def take_out(worktree: Worktree, redactor: Redactor) -> list[SecretFound]:
     changes = await _changes(git_dir, "diff-index", "--cached", worktree.commit)
     found = await _drop_names(worktree, changes, redactor)
     before = _Before(git_dir, changes, redactor)
-    wrote = False
+    entries: list[bytes] = []
     async for examined in _examine(git_dir, changes, before, redactor):
         text, lines = await asyncio.to_thread(_mend, examined, before, redactor)
+        content = text.encode("utf-8", "surrogateescape")
+        blob = (await git("hash-object", "-w", "--stdin", git_dir=git_dir, stdin=content)).text
         for change in [change for change in changes if change.after == examined.blob]:
-            await _store(worktree, change, text.encode("utf-8", "surrogateescape"))
-            wrote = True
+            await _write(worktree, change, blob, content)
+            entries.append(f"{change.mode} {blob}\t".encode() + change.path + b"\0")
             found += [SecretFound(_show(change.path, redactor), line, rule, marked=True) for line, rule in lines]
             del found[MAX_FOUND:]
-    if wrote:
+    if entries:
+        tree = worktree.tree
+        await git("update-index", "-z", "--index-info", git_dir=git_dir, work_tree=tree, stdin=b"".join(entries))
         # So that the next step need not read these files again to see that they are as committed.
-        await git("update-index", "-q", "--refresh", git_dir=git_dir, work_tree=worktree.tree, ok=(0, 1))
+        await git("update-index", "-q", "--refresh", git_dir=git_dir, work_tree=tree, ok=(0, 1))
     return found
 
 
@@ -221,16 +225,12 @@ def _mend(examined: _Examined, before: _Before, redactor: Redactor) -> tuple[str
     return text, sorted(lines)
 
 
-async def _store(worktree: Worktree, change: _Change, content: bytes) -> None:
-    """Put this content into the index, and into the workspace as a check-out would write it."""
-    git_dir, tree = worktree.git_dir, worktree.tree
-    blob = (await git("hash-object", "-w", "--stdin", git_dir=git_dir, stdin=content)).text
+async def _write(worktree: Worktree, change: _Change, blob: str, content: bytes) -> None:
+    """Put a blob's content into the workspace, as a check-out would write it."""
+    tree = worktree.tree
     if change.mode != _LINKS:
-        path = b"--path=" + change.path
-        out = await git("cat-file", "--filters", path, blob, git_dir=git_dir, work_tree=tree, max_output=_MANY)
-        content = out.stdout
-    entry = f"{change.mode} {blob}\t".encode() + change.path + b"\0"
-    await git("update-index", "-z", "--index-info", git_dir=git_dir, work_tree=tree, stdin=entry)
+        how = ("cat-file", "--filters", b"--path=" + change.path, blob)
+        content = (await git(*how, git_dir=worktree.git_dir, work_tree=tree, max_output=_MANY)).stdout
     await asyncio.to_thread(rewrite, tree, change.path, content, worktree.folder / "rewritten")
 
 

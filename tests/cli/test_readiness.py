@@ -14,6 +14,7 @@ from overnight.base.settings import Settings
 from overnight.client import Sessions
 from overnight.errors import InvalidRequestError, NotReadyError, SessionError
 from overnight.request import NewSession
+from tests.planted import planted, value_of
 from workflows.contracts.messages import RaiseLimits
 from workflows.contracts.reads import HostAnswer
 from workflows.contracts.state import Status
@@ -153,3 +154,19 @@ async def test_the_worker_s_word_on_its_credential_survives_redaction(kind: Any)
     assert await Known(heard).check_ready(mine, "public") == heard
     with pytest.raises(NotReadyError, match=f"holds another credential, or one for another address .{kind} from S"):
         await Known(heard).check_ready(other, "public")
+
+
+@pytest.mark.parametrize("kind", ["github classic", "anthropic", "aws id", "url password", "private key"])
+def test_words_that_hold_a_secret_are_refused(kind: str) -> None:
+    """Temporal's history keeps what a session is told."""
+    text = f"Write the client.\nUse {planted(3)[kind]} for it."
+    with pytest.raises(InvalidRequestError, match=r"goal: line 2 holds what looks like a secret") as refused:
+        NewSession.parse(goal=text)
+    assert value_of(kind, 3) not in str(refused.value)
+    with pytest.raises(InvalidRequestError, match=r"success_criteria\.0"):
+        NewSession.parse(goal="x", success_criteria=[planted(3)["gitlab"]])
+
+
+def test_a_password_in_the_projects_url_is_refused() -> None:
+    with pytest.raises(InvalidRequestError, match=r"project: .*url-credentials"):
+        NewSession.parse(goal="x", project=f"https://ada:{value_of('url password', 3)}@git.example.com/shop.git")

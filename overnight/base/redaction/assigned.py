@@ -67,8 +67,8 @@ def assigned(match: re.Match[str]) -> Hit | None:
     group = match.lastgroup or "uq"
     value, (start, end) = match[group], match.span(group)
     listed = match["sep"] == ","
-    if listed and (group == "uq" or (head + match["word"])[-len(word) - 1 :].islower()):
-        return None  # a row of words
+    if listed and (group == "uq" or (head[-1:].islower() and match["word"].islower())):
+        return None  # a list of words
     if group == "uq":
         value = _unquoted(match, head)
         end = start + len(value)
