@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -51,6 +52,7 @@ TURN_BYTES = 700_000_000
 """Memory of one Claude Code process with what it runs, for sizing; measured around 250 MB for itself."""
 RESERVED_BYTES = 1_000_000_000
 MAX_TURNS = 32
+OPEN_FILES = 65_536
 CONNECT_ATTEMPTS = 30
 HEARTBEAT_THROTTLE = timedelta(seconds=1)
 STICKY = timedelta(seconds=1)
@@ -101,6 +103,7 @@ async def serve(settings: Settings) -> int:
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
     _own_temporary_folder(settings)
+    _many_open_files()
     client = await _connected()
     await ensure_search_attributes(client)
     launcher = Launcher(settings, await asyncio.to_thread(find_isolation))
@@ -139,6 +142,14 @@ def _own_temporary_folder(settings: Settings) -> None:
     own = root / str(os.getpid())
     own.mkdir(exist_ok=True, mode=0o700)
     tempfile.tempdir = str(own)
+
+
+def _many_open_files() -> None:
+    """Every box may hold several hundred connections, and each is two handles of this process."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _announce(settings: Settings, credential: str | None, problem: str | None = None) -> None:

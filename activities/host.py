@@ -14,6 +14,7 @@ from overnight.base.redaction import Redactor, known_secrets
 from overnight.base.settings import Settings
 from workflows.contracts.requests import Site
 from workflows.contracts.spec import Project
+from workflows.policy import words
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,5 @@ class Host:
 
     def sandbox(self, site: Site) -> str:
         """What stands between untrusted code and this host, for status and events."""
-        isolation = self.launcher.isolation
-        network = site.egress.mode if self.launcher.has_own_network(site.egress.mode) else "the host's"
-        return f"{isolation.name}, network: {network}"
+        own = self.launcher.has_own_network(site.egress.mode)
+        return words.sandbox(self.launcher.isolation.name, site.egress.mode if own else None)

@@ -78,13 +78,13 @@ async def take_out(worktree: Worktree, redactor: Redactor) -> list[SecretFound]:
     git_dir = worktree.git_dir
     changes = await _changes(git_dir, "diff-index", "--cached", worktree.commit)
     found = await _drop_names(worktree, changes, redactor)
-    before = _Before(git_dir, changes, redactor)
+    before, places = _Before(git_dir, changes, redactor), _by_blob(changes)
     entries: list[bytes] = []
     async for examined in _examine(git_dir, changes, before, redactor):
         text, lines = await asyncio.to_thread(_mend, examined, before, redactor)
         content = text.encode("utf-8", "surrogateescape")
         blob = (await git("hash-object", "-w", "--stdin", git_dir=git_dir, stdin=content)).text
-        for change in [change for change in changes if change.after == examined.blob]:
+        for change in places[examined.blob]:
             await _write(worktree, change, blob, content)
             entries.append(f"{change.mode} {blob}\t".encode() + change.path + b"\0")
             found += [SecretFound(_show(change.path, redactor), line, rule, marked=True) for line, rule in lines]
@@ -108,12 +108,12 @@ async def secrets_between(repository: Source, base: str, commit: str, redactor: 
     changes = await _changes(git_dir, "diff-tree", "-r", base, commit)
     telling = await asyncio.to_thread(_telling_names, changes, redactor)
     found = [SecretFound(_show(change.path, redactor), 0, rule) for change, rule in telling[:MAX_FOUND]]
-    before = _Before(git_dir, changes, redactor)
+    before, places = _Before(git_dir, changes, redactor), _by_blob(changes)
     async for examined in _examine(git_dir, changes, before, redactor, left_over=True):
-        places = {(secret.line, secret.rule, False) for secret in examined.secrets}
-        places |= {(number, rule, True) for number, _, rule in examined.markers}
-        for change in [change for change in changes if change.after == examined.blob]:
-            found += [SecretFound(_show(change.path, redactor), *place) for place in sorted(places)[:MAX_FOUND]]
+        lines = {(secret.line, secret.rule, False) for secret in examined.secrets}
+        lines |= {(number, rule, True) for number, _, rule in examined.markers}
+        for change in places[examined.blob]:
+            found += [SecretFound(_show(change.path, redactor), *line) for line in sorted(lines)[:MAX_FOUND]]
         if len(found) >= MAX_FOUND:
             break
     return found[:MAX_FOUND]
@@ -253,6 +253,13 @@ def _telling_names(changes: list[_Change], redactor: Redactor) -> list[tuple[_Ch
             name = change.path.decode("utf-8", "surrogateescape")
             telling += [(change, found.rule) for found in redactor.findings(name) if found.sure][:1]
     return telling
+
+
+def _by_blob(changes: list[_Change]) -> dict[str | None, list[_Change]]:
+    places: dict[str | None, list[_Change]] = {}
+    for change in changes:
+        places.setdefault(change.after, []).append(change)
+    return places
 
 
 def _show(path: bytes, redactor: Redactor) -> str:

@@ -1,22 +1,168 @@
-"""Destinations that a session may name for its allow-list: read before anything starts, as the worker reads them."""
+"""Destinations: what a client of the proxy asks for, and what a list of them may hold. No spelling hides an address."""
 
 from __future__ import annotations
 
 import re
-from ipaddress import IPv4Address, ip_address, ip_network
+import socket
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
-_LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?", re.IGNORECASE)
-_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*", re.IGNORECASE)
+import idna
+
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+
 _MAX_HOST = 253
-_PORTS = {"http": ":80", "https": "", "git": ":9418", "ssh": ":22", "ftp": ":21"}
+_LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
+_NUMERIC = re.compile(r"[0-9]+|0x[0-9a-f]*")
+
+
+@dataclass(frozen=True)
+class Target:
+    """A destination in its one canonical spelling."""
+
+    host: str
+    """A name in ASCII and lower case without a final dot, or the usual spelling of ``address``."""
+    port: int
+    address: Address | None = None
+    """Set when the host is an address and not a name."""
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of a list: a name, the names below a name, or a network; on one port or on all."""
+
+    port: int | None
+    name: str = ""
+    itself: bool = True
+    """Whether ``name`` itself is meant."""
+    below: bool = False
+    """Whether the names below it are."""
+    network: Network | None = None
+
+    def names(self, target: Target) -> bool:
+        """Whether it means this destination, as far as its name or address as written tells."""
+        if self.port not in (None, target.port):
+            return False
+        if target.address is not None:
+            return self.network is not None and target.address in self.network
+        if self.network is not None:
+            return False
+        return (self.itself and target.host == self.name) or (self.below and target.host.endswith(f".{self.name}"))
+
+    def holds(self, address: Address, port: int) -> bool:
+        """Whether it is a network with this address in it."""
+        return self.port in (None, port) and self.network is not None and address in self.network
+
+
+def read_target(text: str, default_port: int | None = None) -> Target:
+    """Read ``host:port``, IPv6 in brackets; raises ``ValueError`` in words.
+
+    Without ``default_port`` a missing port is an error.
+    """
+    host, port = split_port(text)
+    if port is None:
+        port = default_port
+    if port is None:
+        raise ValueError("the port is missing: write host:port")
+    name, address = read_host(host)
+    return Target(name, port, address)
+
+
+def split_port(text: str) -> tuple[str, int | None]:
+    """Host, without brackets, and port of ``text``; raises ``ValueError`` in words."""
+    if text.startswith("["):
+        host, closed, rest = text[1:].partition("]")
+        if not closed or ":" not in host or (rest and not rest.startswith(":")):
+            raise ValueError("brackets go around an IPv6 address: write [2001:db8::1]:443")
+        return host, _port(rest[1:]) if rest else None
+    host, colon, port = text.partition(":")
+    if ":" in port:
+        raise ValueError("an IPv6 address goes in brackets: write [2001:db8::1]:443")
+    return host, _port(port) if colon else None
+
+
+def read_host(text: str) -> tuple[str, Address | None]:
+    """The canonical spelling of a host, and its address if it is one; raises ``ValueError`` in words.
+
+    Whatever the C library's ``inet_aton`` takes for an address is one: ``127.1``, ``0x7f.1``, ``2130706433``.
+    """
+    if not text or len(text) > _MAX_HOST or not text.isprintable() or " " in text:
+        raise ValueError("this is not a host: write a name such as pypi.org or an address")
+    name = text if text.isascii() else _in_ascii(text)
+    name = name.lower().removesuffix(".")
+    if address := _address(name):
+        return str(address), address
+    labels = name.split(".")
+    if not all(_LABEL.fullmatch(label) for label in labels) or _NUMERIC.fullmatch(labels[-1]):
+        raise ValueError("this is neither a host name nor an address: write a name such as pypi.org")
+    return name, None
+
+
+def read_entry(text: str) -> Entry:
+    """One line of a list; raises ``ValueError`` in words."""
+    try:
+        return _read(text)
+    except ValueError as error:
+        raise ValueError(f"{text[:120]!r} is no destination: {error}") from error
+
+
+def _read(text: str) -> Entry:
+    scheme, found, rest = text.partition("://")
+    if found:
+        host = rest.partition("/")[0].rpartition("@")[2]
+        ports = {"https": ":443", "http": ":80"}
+        raise ValueError(f"this is a URL: write {host}{'' if ':' in host else ports.get(scheme.lower(), '')}")
+    if "," in text or any(c.isspace() for c in text):
+        raise ValueError("one entry names one destination: write several entries")
+    if "@" in text:
+        raise ValueError("a user has no place here: write the host alone")
+    if "/" in text:
+        return _read_network(text)
+    if text.count(":") > 1 and not text.startswith("["):
+        text = f"[{text}]"
+    below = text.startswith(("*.", "."))
+    itself = not text.startswith("*.")
+    host, port = split_port(text.removeprefix("*").removeprefix(".") if below else text)
+    if "*" in host:
+        everything = host == "*"
+        raise ValueError(
+            "everything is the mode 'public': write that" if everything else "a star stands in front: *.example.com"
+        )
+    name, address = read_host(host)
+    if address is None:
+        return Entry(port, name=name, itself=itself, below=below)
+    if below:
+        raise ValueError("nothing is below an address: write a network, such as 192.0.2.0/24")
+    if name != host.lower():
+        raise ValueError(f"this is an address in an odd spelling: write {name}")
+    if "%" in name:
+        raise ValueError("an address with a zone is link-local: nothing opens those")
+    return Entry(port, network=ip_network(address))
+
+
+def _read_network(text: str) -> Entry:
+    """``10.0.0.0/8``, ``10.0.0.0/8:443``, ``2001:db8::/32``, ``[2001:db8::]/32:443``."""
+    base, _, rest = text.partition("/")
+    length, colon, port_text = rest.partition(":")
+    port = split_port(f"x:{port_text}")[1] if colon else None
+    if not (length.isascii() and length.isdigit()):
+        raise ValueError("a path has no place here: write the host alone, or a network such as 10.0.0.0/8")
+    base = base.removeprefix("[").removesuffix("]")
+    try:
+        network = ip_network(f"{base}/{length}", strict=False)
+    except ValueError as error:
+        raise ValueError("this is no network: write one such as 10.0.0.0/8") from error
+    if str(network.network_address) != base.lower():
+        raise ValueError(f"the bits after the prefix are not zero: write {network}")
+    return Entry(port, network=network)
 
 
 def problem_of(text: str) -> str | None:
-    """What is wrong with a destination, in words, or None.
-
-    Right are ``pypi.org``, ``*.npmjs.org`` (what is below it), ``.example.com`` (it and what is below it), addresses
-    and networks (``192.0.2.0/24``), each with ``:port`` if need be; IPv6 with a port goes in brackets.
-    """
+    """What is wrong with an entry of a list, in words, or None."""
     try:
         _read(text)
     except ValueError as error:
@@ -24,84 +170,26 @@ def problem_of(text: str) -> str | None:
     return None
 
 
-def _read(text: str) -> None:
-    scheme, url, rest = text.partition("://")
-    if url:
-        host = rest.partition("/")[0].rpartition("@")[2]
-        named = f"{host}{'' if ':' in host else _PORTS.get(scheme.lower(), '')}" if problem_of(host) is None else ""
-        raise ValueError(f"this is a URL: give the host{f', {named}' if named else ' alone, such as pypi.org'}")
-    if not text or "," in text or any(c.isspace() for c in text):
-        raise ValueError("one entry names one destination, such as pypi.org, without spaces or commas")
-    if "@" in text:
-        raise ValueError("a user has no place here: give the host alone")
-    if not text.isascii():
-        raise ValueError("give the name in ASCII, as it is in the DNS (xn--...)")
-    if "/" in text:
-        _read_network(text)
-        return
-    if text.count(":") > 1 and not text.startswith("["):
-        text = f"[{text}]"
-    below = text.startswith(("*.", "."))
-    host = _without_port(text.removeprefix("*").removeprefix(".") if below else text)
-    if host == "*":
-        raise ValueError("every host is the egress 'public': choose that instead")
-    if "*" in host:
-        raise ValueError("a star stands only in front, for what is below a name: *.example.com")
-    if _is_address(host):
-        if below:
-            raise ValueError("nothing is below an address: give a network, such as 192.0.2.0/24")
-        return
-    labels = host.removesuffix(".").split(".")
-    if len(host) > _MAX_HOST or not all(_LABEL.fullmatch(label) for label in labels) or _NUMBER.fullmatch(labels[-1]):
-        raise ValueError("this is neither a host name nor an address: give a name such as pypi.org")
+def _in_ascii(text: str) -> str:
+    try:
+        return idna.encode(text, uts46=True).decode()
+    except UnicodeError as error:
+        raise ValueError("this is no host name in any script: write it as a browser shows it") from error
 
 
-def _without_port(text: str) -> str:
-    if text.startswith("["):
-        host, closed, rest = text[1:].partition("]")
-        if not closed or ":" not in host or (rest and not rest.startswith(":")):
-            raise ValueError("brackets go around an IPv6 address: give [2001:db8::1]:443")
-        _check_port(rest[1:] if rest else None)
-        return host
-    host, colon, port = text.partition(":")
-    _check_port(port if colon else None)
-    return host
-
-
-def _check_port(text: str | None) -> None:
-    if text is not None and not (text.isdigit() and len(text) <= 5 and 0 < int(text) < 65_536):
-        raise ValueError("the port is a number from 1 to 65535: give host:port")
-
-
-def _is_address(host: str) -> bool:
-    """Whether it is an address in its usual spelling: others are taken for one here and for a name there."""
-    if ":" not in host:
+def _address(name: str) -> Address | None:
+    if ":" in name:
         try:
-            IPv4Address(host)
-        except ValueError:
-            return False
-        return True
-    if "%" in host:
-        raise ValueError("an address with a zone is this machine's own network: nothing opens those")
+            return ip_address(name)
+        except ValueError as error:
+            raise ValueError("this is not an IPv6 address: write one such as 2001:db8::1") from error
     try:
-        usual = str(ip_address(host))
-    except ValueError:
-        raise ValueError("this is not an IPv6 address: give one such as 2001:db8::1") from None
-    if usual != host.lower():
-        raise ValueError(f"this is an address in an odd spelling: give {usual}")
-    return True
+        return IPv4Address(socket.inet_aton(name))
+    except OSError:
+        return None
 
 
-def _read_network(text: str) -> None:
-    base, _, rest = text.partition("/")
-    length, colon, port = rest.partition(":")
-    base = base.removeprefix("[").removesuffix("]")
-    if not length.isdigit():
-        raise ValueError("a path has no place here: give the host alone, or a network such as 192.0.2.0/24")
-    _check_port(port if colon else None)
-    try:
-        network = ip_network(f"{base}/{length}", strict=False)
-    except ValueError:
-        raise ValueError("this is no network: give one such as 192.0.2.0/24") from None
-    if str(network.network_address) != base.lower():
-        raise ValueError(f"the bits after the prefix are not zero: give {network}")
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 5 and 0 < int(text) < 65_536):
+        raise ValueError("the port is a number from 1 to 65535")
+    return int(text)

@@ -121,7 +121,7 @@ async def test_an_argument_that_nobody_knows_is_refused_with_the_nearest(place: 
     [
         ({"mode": "iterative"}, "mode 'iterative'"),
         ({"egress": "host"}, "egress: the worker allows no more network than 'public'"),
-        ({"allow_hosts": ["https://pypi.org/simple"]}, "this is a URL: give the host, pypi.org"),
+        ({"allow_hosts": ["https://pypi.org/simple"]}, "this is a URL: write pypi.org:443"),
         ({"auto_deploy": True}, "auto_deploy is not in this version"),
         ({"protected_paths": ["tests"]}, "protected_paths are not in this version"),
         ({"project": "/nowhere/at/all"}, "project: "),

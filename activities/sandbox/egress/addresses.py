@@ -5,13 +5,11 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from enum import StrEnum
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 
 import psutil
 
-from activities.sandbox.egress.target import Address
-
-Network = IPv4Network | IPv6Network
+from overnight.base.destinations import Address, Network
 
 OWN_SECONDS = 5.0
 """How long the machine's own addresses are remembered."""

@@ -14,8 +14,8 @@ from activities.sandbox.egress.bounds import Bounds
 from activities.sandbox.egress.errors import BlockedError, UnknownNameError, UnreachableError
 from activities.sandbox.egress.network import Connect, Resolve
 from activities.sandbox.egress.rules import EgressRules, Refusal
-from activities.sandbox.egress.target import Address, Target
 from activities.sandbox.egress.upstream import Upstream, may_go_by_name
+from overnight.base.destinations import Address, Target
 
 MAX_JUDGED = 64
 """Addresses of one name that are looked at; the others are not used."""

@@ -8,7 +8,7 @@ from http import HTTPStatus
 
 from activities.sandbox.egress.blocked import clean
 from activities.sandbox.egress.rules import Refusal
-from activities.sandbox.egress.target import Target
+from overnight.base.destinations import Target
 
 
 class EgressError(Exception):

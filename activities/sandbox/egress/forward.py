@@ -13,8 +13,8 @@ import h11
 from activities.sandbox.egress.blocked import clean
 from activities.sandbox.egress.errors import EgressError, MalformedError
 from activities.sandbox.egress.pipe import paced
-from activities.sandbox.egress.target import Target, read_target
 from activities.sandbox.egress.wire import Wire
+from overnight.base.destinations import Target, read_target
 
 _ABSOLUTE = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)([^#]*)(?:#.*)?")
 _HOP_BY_HOP = {b"connection", b"keep-alive", b"te", b"trailer", b"upgrade", b"http2-settings", b"proxy-connection"}

@@ -13,8 +13,8 @@ from activities.sandbox.egress.dialing import Dialer
 from activities.sandbox.egress.errors import EgressError, MalformedError
 from activities.sandbox.egress.forward import forward, read_url
 from activities.sandbox.egress.pipe import reset_on_close, say_goodbye, tunnel
-from activities.sandbox.egress.target import read_target
 from activities.sandbox.egress.wire import HEAD_CHUNK, MAX_LINES, Wire
+from overnight.base.destinations import read_target
 
 BLOCKED_HEADER = "X-Overnight-Blocked"
 _BOTH_DONE = {h11.CLIENT: h11.DONE, h11.SERVER: h11.DONE}

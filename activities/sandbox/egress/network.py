@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from ipaddress import ip_address
 
-from activities.sandbox.egress.target import Address
+from overnight.base.destinations import Address
 
 Resolve = Callable[[str, int], Awaitable[Sequence[Address]]]
 """Addresses of a name, best first. Raises ``OSError`` for a name that is not known."""

@@ -20,8 +20,6 @@ from activities.sandbox.egress.socks import VERSION as SOCKS5
 from activities.sandbox.egress.socks import serve_socks
 from activities.sandbox.egress.upstream import Upstream
 
-__all__ = ["Bounds", "Egress"]
-
 _FIRST_BYTES = 4_096
 
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from ipaddress import ip_network
 from typing import Literal
 
-from activities.sandbox.egress.addresses import Nature, Network, NotPublic, not_public
-from activities.sandbox.egress.target import Address, Target, read_host, split_port
+from activities.sandbox.egress.addresses import Nature, NotPublic, not_public
+from overnight.base.destinations import Address, Entry, Target, read_entry
 
 Mode = Literal["public", "allow-list", "none", "host"]
 """``public`` addresses; those of an ``allow-list``; none; or the host's own network, which no proxy serves."""
@@ -46,33 +45,6 @@ _MACHINE_ADVICE = (
 )
 _NEVER_ADVICE = "Nothing opens it; go on without it."
 _ADVICE = {Nature.NEVER: _NEVER_ADVICE, Nature.MACHINE: _MACHINE_ADVICE, Nature.PRIVATE: _PRIVATE_ADVICE}
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One line of a list: a name, the names below a name, or a network; on one port or on all."""
-
-    port: int | None
-    name: str = ""
-    itself: bool = True
-    """Whether ``name`` itself is meant."""
-    below: bool = False
-    """Whether the names below it are."""
-    network: Network | None = None
-
-    def names(self, target: Target) -> bool:
-        """Whether it means this destination, as far as its name or address as written tells."""
-        if self.port not in (None, target.port):
-            return False
-        if target.address is not None:
-            return self.network is not None and target.address in self.network
-        if self.network is not None:
-            return False
-        return (self.itself and target.host == self.name) or (self.below and target.host.endswith(f".{self.name}"))
-
-    def holds(self, address: Address, port: int) -> bool:
-        """Whether it is a network with this address in it."""
-        return self.port in (None, port) and self.network is not None and address in self.network
 
 
 @dataclass(frozen=True)
@@ -131,65 +103,6 @@ class EgressRules:
             return False
         meant = [e for e in self._exceptions if e.names(target) or e.holds(address, target.port)]
         return any(entry.port is not None or verdict.nature is Nature.PRIVATE for entry in meant)
-
-
-def read_entry(text: str) -> Entry:
-    """One line of a list; raises ``ValueError`` in words."""
-    try:
-        return _read(text)
-    except ValueError as error:
-        raise ValueError(f"{text[:120]!r} is no destination: {error}") from error
-
-
-def _read(text: str) -> Entry:
-    scheme, found, rest = text.partition("://")
-    if found:
-        host = rest.partition("/")[0].rpartition("@")[2]
-        ports = {"https": ":443", "http": ":80"}
-        raise ValueError(f"this is a URL: write {host}{'' if ':' in host else ports.get(scheme.lower(), '')}")
-    if "," in text or any(c.isspace() for c in text):
-        raise ValueError("one entry names one destination: write several entries")
-    if "@" in text:
-        raise ValueError("a user has no place here: write the host alone")
-    if "/" in text:
-        return _read_network(text)
-    if text.count(":") > 1 and not text.startswith("["):
-        text = f"[{text}]"
-    below = text.startswith(("*.", "."))
-    itself = not text.startswith("*.")
-    host, port = split_port(text.removeprefix("*").removeprefix(".") if below else text)
-    if "*" in host:
-        everything = host == "*"
-        raise ValueError(
-            "everything is the mode 'public': write that" if everything else "a star stands in front: *.example.com"
-        )
-    name, address = read_host(host)
-    if address is None:
-        return Entry(port, name=name, itself=itself, below=below)
-    if below:
-        raise ValueError("nothing is below an address: write a network, such as 192.0.2.0/24")
-    if name != host.lower():
-        raise ValueError(f"this is an address in an odd spelling: write {name}")
-    if "%" in name:
-        raise ValueError("an address with a zone is link-local: nothing opens those")
-    return Entry(port, network=ip_network(address))
-
-
-def _read_network(text: str) -> Entry:
-    """``10.0.0.0/8``, ``10.0.0.0/8:443``, ``2001:db8::/32``, ``[2001:db8::]/32:443``."""
-    base, _, rest = text.partition("/")
-    length, colon, port_text = rest.partition(":")
-    port = split_port(f"x:{port_text}")[1] if colon else None
-    if not (length.isascii() and length.isdigit()):
-        raise ValueError("a path has no place here: write the host alone, or a network such as 10.0.0.0/8")
-    base = base.removeprefix("[").removesuffix("]")
-    try:
-        network = ip_network(f"{base}/{length}", strict=False)
-    except ValueError as error:
-        raise ValueError("this is no network: write one such as 10.0.0.0/8") from error
-    if str(network.network_address) != base.lower():
-        raise ValueError(f"the bits after the prefix are not zero: write {network}")
-    return Entry(port, network=network)
 
 
 def _read_exception(text: str) -> Entry:

@@ -11,7 +11,7 @@ from activities.sandbox.egress.bounds import Bounds
 from activities.sandbox.egress.dialing import Dialer
 from activities.sandbox.egress.errors import EgressError, MalformedError
 from activities.sandbox.egress.pipe import say_goodbye, tunnel
-from activities.sandbox.egress.target import Target, read_host
+from overnight.base.destinations import Target, read_host
 
 VERSION = 5
 _NO_AUTHENTICATION = 0

@@ -13,7 +13,7 @@ import h11
 
 from activities.sandbox.egress.blocked import clean
 from activities.sandbox.egress.errors import EgressError
-from activities.sandbox.egress.target import Address, Target, read_host
+from overnight.base.destinations import Address, Target, read_host
 
 _DEFAULT_PORT = 80
 _MAX_HEAD = 65_536

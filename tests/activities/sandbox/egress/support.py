@@ -11,7 +11,7 @@ from ipaddress import ip_address
 
 from activities.sandbox.egress import Bounds, Egress, EgressRules
 from activities.sandbox.egress.network import connect_directly
-from activities.sandbox.egress.target import Address
+from overnight.base.destinations import Address
 
 PUBLIC_IP = "93.184.216.34"
 OTHER_IP = "151.101.0.223"

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from activities.sandbox.egress import addresses
 from activities.sandbox.egress.addresses import Machine, Nature, NotPublic, not_public
-from activities.sandbox.egress.target import Address, read_host
+from overnight.base.destinations import Address, read_host
 
 UNSPECIFIED = "0.0.0.0"  # noqa: S104 (nothing is bound)
 NOWHERE = Machine(frozenset(), ())

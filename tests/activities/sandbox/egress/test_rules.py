@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from activities.sandbox.egress import EgressRules
-from activities.sandbox.egress.rules import read_entry
-from activities.sandbox.egress.target import Target, read_host, read_target
+from overnight.base.destinations import Target, read_entry, read_host, read_target
 
 
 def listed(entry: str, target: str) -> bool:
