@@ -37,6 +37,7 @@ from workflows.contracts.requests import (
     ValidateResult,
 )
 from workflows.policy.record import one_line
+from workflows.policy.words import counted
 
 R = TypeVar("R", bound=CallReport)
 
@@ -80,7 +81,7 @@ def plan(request: PlanRequest) -> Call[PlanResult]:
 
 def baseline(request: ValidateRequest) -> Call[ValidateResult]:
     """Setup and checks on the base commit, before any work."""
-    return _start("validate", request, ValidateResult, f"baseline: {len(request.checks)} checks", _COMMANDS)
+    return _start("validate", request, ValidateResult, f"baseline: {counted(len(request.checks), 'check')}", _COMMANDS)
 
 
 def execute(request: ExecuteRequest) -> Call[ExecuteResult]:
@@ -93,13 +94,13 @@ def execute(request: ExecuteRequest) -> Call[ExecuteResult]:
 def validate(request: ValidateRequest) -> Call[ValidateResult]:
     """The checks on a checkpoint, in the worktree or in a clean clone."""
     what = "confirm in a clean clone" if request.clean else "validate"
-    summary = f"{what} #{request.site.iteration}: {len(request.checks)} checks"
+    summary = f"{what} #{request.site.iteration}: {counted(len(request.checks), 'check')}"
     return _start("validate", request, ValidateResult, summary, _COMMANDS)
 
 
 def judge(request: JudgeRequest) -> Call[JudgeResult]:
     """Verdicts on the criteria that no command decides."""
-    summary = f"judge #{request.site.iteration}: {len(request.criteria)} criteria"
+    summary = f"judge #{request.site.iteration}: {counted(len(request.criteria), 'criterion', 'criteria')}"
     return _start("judge", request, JudgeResult, summary, _MODEL_CALL)
 
 

@@ -24,6 +24,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.policy.failures import Reaction
     from workflows.policy.inbox import M
     from workflows.policy.record import EventKind
+    from workflows.policy.words import counted
 
 from workflows.gated import Gated, SessionOverError
 from workflows.signals import any_payload, plain, several
@@ -77,7 +78,9 @@ class AutonomousSession(Gated):
         )
         criteria.freeze(self.spec, self.state, result)
         steps = len(result.plan.steps) if result.plan else 0
-        self.note("phase", f"planned: {steps} steps, {len(self.state.criteria)} criteria")
+        self.note(
+            "phase", f"planned: {counted(steps, 'step')}, {counted(len(self.state.criteria), 'criterion', 'criteria')}"
+        )
 
     async def baseline(self) -> None:
         """What holds on the base commit, before any work: iteration 0. Done once in a session's life."""

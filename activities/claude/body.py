@@ -60,6 +60,12 @@ class Body:
             if piece:
                 yield piece
 
+    async def whole(self) -> bytes:
+        """All of it. Raises ``BrokenError``."""
+        async for _ in self:
+            continue
+        return b"".join(self._pieces)
+
     async def until_gone(self) -> None:
         """Returns when the client has gone away after its request was whole."""
         await self.is_whole.wait()

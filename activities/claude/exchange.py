@@ -16,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 from activities.claude.body import Body, BrokenError
 from activities.claude.lease import Lease
 from activities.claude.meter import Meter
+from activities.claude.reach import reaches_out
 from activities.claude.upstream import answered, note_failure, outgoing
 from overnight.base.credentials import Credential
 
@@ -94,7 +95,12 @@ class Exchange:
                 )
                 return
             try:
-                answer = await self._ask()
+                body = await self._body.whole()
+                if way_out := reaches_out(body):
+                    self._lease.last_error = f"refused: {way_out}"
+                    await self._refuse(403, "permission_error", f"Overnight does not carry {way_out}")
+                    return
+                answer = await self._ask(body)
                 async with aclosing(answer):
                     if answer.status_code < 300:
                         await self._hand_on(answer)
@@ -103,15 +109,15 @@ class Exchange:
             except (httpx2.HTTPError, httpx2.InvalidURL, BrokenError, _GivenUpError, ValueError) as error:
                 await self._failed(error)
 
-    async def _ask(self) -> httpx2.Response:
-        """Send the request as it comes. If its answer is not waited for, what it may cost is charged."""
+    async def _ask(self, body: bytes) -> httpx2.Response:
+        """Send the request. If its answer is not waited for, what it may cost is charged."""
         query = self._scope["query_string"].decode("latin-1")
         url = f"{self._credential.upstream}{self._scope['path']}"
         request = self._client.build_request(
             "POST",
             f"{url}?{query}" if query else url,
             headers=outgoing(Headers(scope=self._scope), self._credential, self._lease),
-            content=self._body,
+            content=body,
         )
         try:
             return await self._client.send(request, stream=True)

@@ -16,6 +16,7 @@ from workflows.policy import criteria, failures, stuck
 from workflows.policy.criteria import unmet
 from workflows.policy.failures import Reaction
 from workflows.policy.record import event, one_line
+from workflows.policy.words import counted
 
 FINISH = "finish"
 
@@ -95,7 +96,7 @@ def conclude(state: SessionState, result: ExecuteResult) -> None:
 def outcome_line(result: ExecuteResult) -> str:
     """What an execute left, in a few words."""
     made = result.checkpoint
-    return f"{made.changed_files} files changed, commit {made.commit[:10]}" if made else "no checkpoint"
+    return f"{counted(made.changed_files, 'file')} changed, commit {made.commit[:10]}" if made else "no checkpoint"
 
 
 def _mark_done(state: SessionState, step_id: str) -> None:
