@@ -105,14 +105,14 @@ async def test_history_has_a_summary_for_every_call_and_wait(new_bench: NewBench
     ]
     assert summaries == [
         "plan: write a poem",
-        "baseline: 1 checks",
+        "baseline: 1 check",
         "execute #1: step 1",
-        "validate #1: 1 checks",
+        "validate #1: 1 check",
         "diagnose #1: validation",
         "execute #2: fix: cause 1",
-        "validate #2: 1 checks",
-        "judge #2: 1 criteria",
-        "confirm in a clean clone #2: 1 checks",
+        "validate #2: 1 check",
+        "judge #2: 1 criterion",
+        "confirm in a clean clone #2: 1 check",
     ]
     attributes_upserted = sum(e.HasField("upsert_workflow_search_attributes_event_attributes") for e in history.events)
     assert attributes_upserted <= len(summaries) + 1, "once a phase and once at the end"
