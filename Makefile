@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 
-.PHONY: demo test check lock clean help
+.PHONY: demo test escape check lock clean help
 
 help:  ## show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -14,6 +14,9 @@ demo: $(STAMP)  ## run a whole autonomous session, offline, with a scripted mode
 
 test: $(STAMP)  ## run the tests (real Temporal, real Claude Code, scripted model)
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile
+
+escape: $(STAMP)  ## play the attacker from inside real sessions
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m escape tests/escape
 
 check: $(STAMP)  ## lint, types, import rules
 	@$(BIN)/ruff check .

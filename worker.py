@@ -135,6 +135,7 @@ def _own_temporary_folder(settings: Settings) -> None:
     """Keep temporary files in the home, and remove what workers that are gone left there."""
     root = settings.home / "tmp"
     root.mkdir(parents=True, exist_ok=True, mode=0o700)
+    settings.home.chmod(0o700)
     for old in root.iterdir():
         if not (old.name.isdigit() and psutil.pid_exists(int(old.name))):
             with suppress(OSError, subprocess.SubprocessError):

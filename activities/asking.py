@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from activities.attempt import Attempt
@@ -45,9 +46,9 @@ async def consult(
             lease,
             host.box(site, worktree, writable=False),
             stop=attempt.stop,
-            progress=lambda did: setattr(attempt, "doing", did),
+            progress=lambda did: setattr(attempt, "doing", host.redactor.text(did)),
         )
-    return settled(attempt, told)
+    return whole(host, settled(attempt, told))
 
 
 def lease_for(site: Site, phase: Phase, attempt: Attempt, allowance: Allowance) -> Lease:
@@ -65,6 +66,11 @@ def settled(attempt: Attempt, told: Told) -> Told:
         told.detail = attempt.why
     told.usage = attempt.spent()
     return told
+
+
+def whole(host: Host, told: Told) -> Told:
+    """``told`` without secrets, as long as its texts are whole: of one that is cut, half a secret may be left."""
+    return replace(told, text=host.redactor.text(told.text), detail=host.redactor.text(told.detail))
 
 
 def report(kind: type[R], told: Told, host: Host, site: Site, **more: Any) -> R:

@@ -9,7 +9,7 @@ from uuid import NAMESPACE_URL, uuid5
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.asking import LOCK_SECONDS, describe_failures, describe_tries, lease_for, report, settled
+from activities.asking import LOCK_SECONDS, describe_failures, describe_tries, lease_for, report, settled, whole
 from activities.attempt import Attempt, attend
 from activities.claude import Ask, Told
 from activities.host import Host
@@ -62,6 +62,7 @@ class Execute:
             resumed = transcript is not None
             worktree = await self.host.worktree(site, start, keep_changes=resumed or attempt.number > 1)
             told = await self._call(attempt, request, worktree, conversation, resumed=resumed)
+            told = whole(self.host, told)
             if attempt.lost:
                 # The later attempt waits for the lock: it finds the work and the conversation as they are.
                 raise ApplicationError(attempt.why, type="AttemptLost")
@@ -109,7 +110,7 @@ class Execute:
             lease,
             self.host.box(request.site, worktree, writable=True, config=config),
             stop=attempt.stop,
-            progress=lambda did: setattr(attempt, "doing", did),
+            progress=lambda did: setattr(attempt, "doing", self.host.redactor.text(did)),
         )
         return settled(attempt, told)
 

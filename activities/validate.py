@@ -128,6 +128,7 @@ class Validate:
             seconds=run.request.seconds,
             scratch=run.scratch,
             stop=run.attempt.stop,
+            redactor=self.host.redactor,
         )
         run.notes += [f"{check.criterion}: {note}" for note in observed.notes]
         return CommandEvidence(

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import json
+import re
 from collections.abc import AsyncIterator
 
 from starlette.types import Receive
 
 MAX_REQUEST_BYTES = 40_000_000
 """The API itself takes 32 MB."""
+_MODEL = re.compile(rb'"model"\s*:\s*"([^"\\]{1,200})"')
+_MODEL_WITHIN = 65_536
+"""Claude Code names it first; to read all of what an agent sends would hold up the worker."""
 BODY_SECONDS = 60.0
 """For so long, all in all, the gateway waits for the pieces of a request."""
 
@@ -78,11 +81,8 @@ class Body:
 
     def model(self) -> str:
         """The model that it asks for; empty if it names none, or is forgotten."""
-        try:
-            asked = json.loads(b"".join(self._pieces))
-        except (ValueError, RecursionError):
-            return ""
-        return str(asked.get("model") or "") if isinstance(asked, dict) else ""
+        named = _MODEL.search(b"".join(self._pieces)[:_MODEL_WITHIN])
+        return named[1].decode("ascii", "replace") if named else ""
 
     def _broken(self, status: int, message: str) -> BrokenError:
         self.forget()

@@ -96,7 +96,7 @@ class Exchange:
                 return
             try:
                 body = await self._body.whole()
-                if way_out := reaches_out(body):
+                if way_out := await asyncio.to_thread(reaches_out, body):
                     self._lease.last_error = f"refused: {way_out}"
                     await self._refuse(403, "permission_error", f"Overnight does not carry {way_out}")
                     return

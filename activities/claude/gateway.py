@@ -26,6 +26,8 @@ log = structlog.get_logger(__name__)
 
 PATHS = ("/v1/messages", "/v1/messages/count_tokens")
 SETTLE_SECONDS = 2.0
+ONLY = "only"
+"""The one token that a listener takes, where it belongs to one call."""
 SHARED_CONNECTIONS = 512
 """To the port that boxes without a network of their own share."""
 _RENEWAL_SECONDS = 0.1
@@ -60,13 +62,13 @@ class Gateway:
             if self._client is not None:
                 await self._client.aclose()
 
-    def serving(self, listener: socket.socket) -> AbstractAsyncContextManager[None]:
+    def serving(self, listener: socket.socket, only: str | None = None) -> AbstractAsyncContextManager[None]:
         """Serve on a listening TCP socket too, such as one in a box's own network, while the context lasts.
 
         Any number at once. At the end the socket is closed, every connection to it, and every request on them.
         Meant for while the gateway is ``running``. Raises ``OSError`` if the socket does not listen.
         """
-        return self._listening.on(listener)
+        return self._listening.on(listener, known={} if only is None else {ONLY: only})
 
     @property
     def credential(self) -> Credential | None:
@@ -92,8 +94,9 @@ class Gateway:
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
-        lease = self._leases.get(_presented(headers))
-        if lease is None:
+        token = _presented(headers)
+        lease = self._leases.get(token)
+        if lease is None or scope.get("state", {}).get(ONLY, token) != token:
             await refusal(403, "permission_error", "this call has ended or never was")(scope, receive, send)
             return
         if scope["method"] != "POST":

@@ -45,8 +45,12 @@ class Listening:
         self._config.load()
 
     @asynccontextmanager
-    async def on(self, listener: socket.socket, *, connections: int = MAX_CONNECTIONS) -> AsyncIterator[None]:
-        """Serve on ``listener``, which is closed at the end, as is every connection; requests are told and waited for.
+    async def on(
+        self, listener: socket.socket, *, connections: int = MAX_CONNECTIONS, known: dict[str, str] | None = None
+    ) -> AsyncIterator[None]:
+        """Serve on ``listener``, with ``known`` as the state in each request's scope.
+
+        The socket is closed at the end, as is every connection; requests are told and waited for.
 
         Raises ``OSError`` if it cannot listen.
         """
@@ -59,7 +63,7 @@ class Listening:
 
         def accepted() -> asyncio.Protocol:
             full = len(state.connections) >= connections
-            return _Refused() if full else H11Protocol(config=config, server_state=state, app_state={})
+            return _Refused() if full else H11Protocol(config=config, server_state=state, app_state=dict(known or {}))
 
         server = await asyncio.get_running_loop().create_server(accepted, sock=listener, backlog=16)
         try:

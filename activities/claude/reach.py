@@ -18,6 +18,8 @@ _SUSPECT = re.compile(
 _OWN_TOOLS = ("bash_", "text_editor_", "computer_", "memory_", "tool_search_tool_")
 """Tools with a type that run where the client is, or nowhere."""
 _DEEPEST = 40
+_MOST_PARTS = 1_000_000
+"""More are no conversation; to read them would hold up the worker."""
 _UNREADABLE = "a request that cannot be read"
 
 
@@ -28,6 +30,8 @@ def reaches_out(body: bytes) -> str | None:
     """
     if _SUSPECT.search(body) is None:
         return None
+    if body.count(b"{") + body.count(b"[") + body.count(b",") > _MOST_PARTS:
+        return _UNREADABLE
     try:
         asked = json.loads(body.decode("utf-8"), object_pairs_hook=_once)
     except (ValueError, RecursionError):

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import claude_agent_sdk
@@ -141,7 +142,7 @@ class Runner:
             tools={**box.tools, "claude": binary},
             readable={**box.readable, **files},
             env={**box.env, **environment(access, self._launcher.config(config))},
-            services={GATEWAY_PORT: self._gateway.serving},
+            services={GATEWAY_PORT: partial(self._gateway.serving, only=call.lease.token)},
         )
 
     def _access(self, call: Call, box: Box) -> tuple[dict[str, str], dict[Path, Path]]:

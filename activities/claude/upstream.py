@@ -25,7 +25,7 @@ LONG_WAIT_SECONDS = 60.0
 
 LOOPBACK = ("all://127.0.0.0/8", "all://localhost", "all://[::1]")
 
-_PASSED = {"accept", "accept-language", "content-type", "content-length", "user-agent", "x-app"}
+_PASSED = {"accept", "accept-language", "content-type", "user-agent", "x-app"}
 _PASSED_PREFIXES = ("anthropic-", "x-claude-", "x-stainless-")
 _ANSWERED = {"content-type", "retry-after", "request-id", "x-should-retry"}
 _ANSWERED_PREFIXES = ("anthropic-", "x-ratelimit")

@@ -18,6 +18,7 @@ log = structlog.get_logger(__name__)
 Service = Callable[[socket.socket], AbstractAsyncContextManager[object]]
 """Serves on a listening socket for as long as its context lasts."""
 
+_VISIT_SECONDS = 30.0
 _CREDENTIALS = struct.Struct("3i")
 
 
@@ -85,11 +86,19 @@ class Door:
         readable = asyncio.Event()
         loop.add_reader(visitor, readable.set)
         try:
-            await readable.wait()
+            async with asyncio.timeout(_VISIT_SECONDS):
+                await readable.wait()
         finally:
             loop.remove_reader(visitor)
         _, handles, _, _ = socket.recv_fds(visitor, 16, max(1, len(self._services)))
-        listeners = [socket.socket(fileno=handle) for handle in handles]
+        listeners: list[socket.socket] = []
+        try:
+            listeners = [socket.socket(fileno=handle) for handle in handles]
+        except OSError:
+            for handle in handles:
+                with suppress(OSError):
+                    os.close(handle)
+            raise
         if len(listeners) != len(self._services):
             for listener in listeners:
                 listener.close()

@@ -153,7 +153,7 @@ class Launcher:
         """
         self.check(box.egress)
         own_network = self.has_own_network(box.egress.mode)
-        egress = _way_out(box.egress) if own_network else None
+        egress = _way_out(box.egress, self._settings) if own_network else None
         services = {**({PROXY_PORT: egress.serving} if egress else {}), **(box.services if own_network else {})}
         async with AsyncExitStack() as stack:
             folder = Path(tempfile.mkdtemp(prefix="box-"))
@@ -296,10 +296,10 @@ def _interpreter() -> Path:
     return named if named.exists() else Path(os.path.realpath(sys.executable))
 
 
-def _way_out(rules: EgressRules) -> Egress:
+def _way_out(rules: EgressRules, settings: Settings) -> Egress:
     """The way out of a box, by the proxy through which this host itself reaches the internet, if it needs one."""
     upstream = next((v for k in ("HTTPS_PROXY", "https_proxy") if (v := os.environ.get(k))), None)
     try:
-        return Egress(rules, upstream_proxy=upstream)
+        return Egress(rules, upstream_proxy=upstream, trusted_names=settings.egress_trust_proxy)
     except ValueError as error:
         raise NotIsolatedError(f"no way out of the sandbox: {error}") from error

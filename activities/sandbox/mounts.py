@@ -95,10 +95,11 @@ def mounts(shown: Shown, settings: Settings, etc: Path) -> list[str]:
     args += _masks([*shown.hidden, settings.home, Path.home()], [Path(p) for p in SYSTEM])
     args += ["--dir", "/run", "--bind", str(shown.private.tmp), "/tmp", "--symlink", "/tmp", "/var/tmp"]  # noqa: S108
     args += ["--bind", str(shown.private.home), str(HOME)]
-    chains = tool_chains(settings)
+    hidden = [*shown.hidden, settings.home]
+    chains = [folder for folder in tool_chains(settings) if not _lies_in(folder, hidden)]
     for folder in chains:
         args += ["--ro-bind", str(folder), str(folder)]
-    args += _masks([*shown.hidden, settings.home], chains)
+    args += _masks(hidden, chains)
     for inside, outside in shown.readable.items():
         args += ["--ro-bind", str(outside), str(inside)]
     for name, program in shown.tools.items():
@@ -131,7 +132,8 @@ def _proc_and_dev() -> list[str]:
             args += ["--ro-bind", "/dev/null", str(path)]
     for path in (Path("/proc", name) for name in _READ_ONLY_IN_PROC):
         args += ["--ro-bind", str(path), str(path)] if path.exists() else []
-    return [*args, "--size", str(_DEVICE_BYTES), "--tmpfs", "/dev/shm", "--remount-ro", "/dev"]  # noqa: S108
+    args += ["--size", str(_DEVICE_BYTES), "--tmpfs", "/dev/shm"]  # noqa: S108
+    return [*args, "--remount-ro", "/dev"]
 
 
 def prepare_etc(folder: Path) -> None:
@@ -175,9 +177,16 @@ def _holds_no_secret(path: Path) -> bool:
 
 
 def _masks(hidden: Iterable[Path], within: list[Path]) -> list[str]:
-    """Empty, read-only folders over what must not be seen and lies in what is shown."""
-    args: list[str] = []
-    for path in dict.fromkeys(p.resolve() for p in hidden):
-        if path.is_dir() and any(path.is_relative_to(w.resolve()) and path != w.resolve() for w in within):
-            args += ["--tmpfs", str(path), "--remount-ro", str(path)]
-    return args
+    """Empty, read-only folders over what must not be seen, wherever it comes to lie in what is shown."""
+    places: dict[Path, None] = {}
+    for path in (p.resolve() for p in hidden):
+        for shown in within:
+            if path.is_dir() and path.is_relative_to(real := shown.resolve()) and path != real:
+                # Shown under the name that it was given, which may be a link's.
+                places[shown / path.relative_to(real)] = None
+    return [arg for place in places for arg in ("--tmpfs", str(place), "--remount-ro", str(place))]
+
+
+def _lies_in(folder: Path, hidden: Iterable[Path]) -> bool:
+    """Whether showing ``folder`` would show something that is hidden, whole or in part of it."""
+    return any(folder.resolve().is_relative_to(path.resolve()) for path in hidden)

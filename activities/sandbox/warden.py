@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import threading
 from collections import defaultdict
 from collections.abc import Callable
@@ -14,6 +15,9 @@ from pathlib import Path
 from activities.sandbox.limits import Kind, Limits
 
 PAUSE_SECONDS = 0.5
+MOST_FILES = 2_000_000
+"""New files on the disk while a box runs: an installation of packages makes a tenth of it."""
+_DU_SECONDS = 60
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -31,6 +35,7 @@ class Watched:
     """Whether the kernel keeps the limits on memory and processes."""
     hits: set[Kind] = field(default_factory=set)
     free_at_start: int = 0
+    names_at_start: int = 0
 
 
 class Warden:
@@ -46,6 +51,7 @@ class Warden:
     def watch(self, box: Watched) -> None:
         """Look after ``box`` until it is forgotten."""
         box.free_at_start = _free(box.folders[0])
+        box.names_at_start = _free_names(box.folders[0])
         with self._lock:
             self._boxes.append(box)
             if self._thread is None:
@@ -101,7 +107,11 @@ def _over(box: Watched, table: dict[int, _Process]) -> Kind | None:
     free = _free(box.folders[0])
     if free < box.limits.reserve_bytes < box.free_at_start:
         return "disk"
-    if box.free_at_start - free > box.limits.disk_bytes and _written(box.folders) > box.limits.disk_bytes:
+    if box.free_at_start - free > box.limits.disk_bytes:
+        unnamed = _unnamed(_tree(pid, _processes())) if (pid := box.pid()) is not None else 0
+        if _written(box.folders) + unnamed > box.limits.disk_bytes:
+            return "disk"
+    if box.names_at_start - _free_names(box.folders[0]) > MOST_FILES:
         return "disk"
     return None
 
@@ -113,19 +123,36 @@ def _free(folder: Path) -> int:
         return 1 << 62
 
 
+def _free_names(folder: Path) -> int:
+    """How many more files the disk takes; a number that never falls where it does not count them."""
+    try:
+        return os.statvfs(folder).f_ffree
+    except OSError:
+        return 0
+
+
 def _written(folders: tuple[Path, ...]) -> int:
-    """Bytes on disk under these folders; links are not followed."""
-    total = 0
-    waiting = [os.fsencode(folder) for folder in folders]
-    while waiting:
-        with suppress(OSError), os.scandir(waiting.pop()) as entries:
-            for entry in entries:
+    """Bytes on disk under these folders, however deep; links are not followed."""
+    try:
+        told = subprocess.run(
+            ["du", "-skx", "--", *folders], capture_output=True, timeout=_DU_SECONDS, check=False
+        ).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        return 1 << 62
+    return sum(int(line.split(b"\t")[0]) * 1024 for line in told.splitlines() if line[:1].isdigit())
+
+
+def _unnamed(pids: list[int]) -> int:
+    """Bytes of files that these processes hold open and that have no name any more."""
+    seen: dict[tuple[int, int], int] = {}
+    for pid in pids:
+        with suppress(OSError):
+            for handle in os.listdir(f"/proc/{pid}/fd"):  # noqa: PTH208
                 with suppress(OSError):
-                    status = entry.stat(follow_symlinks=False)
-                    total += status.st_blocks * 512
-                    if entry.is_dir(follow_symlinks=False):
-                        waiting.append(entry.path)
-    return total
+                    status = os.stat(f"/proc/{pid}/fd/{handle}")  # noqa: PTH116
+                    if status.st_nlink == 0:
+                        seen[status.st_dev, status.st_ino] = status.st_blocks * 512
+    return sum(seen.values())
 
 
 def _processes() -> dict[int, _Process]:

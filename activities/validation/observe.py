@@ -8,6 +8,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from activities.sandbox import Box, Launcher, run_command
+from overnight.base.redaction import Redactor
 
 _TAIL_BYTES = 4_000
 
@@ -28,14 +29,22 @@ class Observed:
 
 
 async def observe(
-    launcher: Launcher, box: Box, command: str, *, seconds: float, scratch: Path, stop: asyncio.Event
+    launcher: Launcher,
+    box: Box,
+    command: str,
+    *,
+    seconds: float,
+    scratch: Path,
+    stop: asyncio.Event,
+    redactor: Redactor,
 ) -> Observed:
     """Run ``command`` for at most ``seconds``; its log is a file in ``scratch``. Raises ``NotIsolatedError``."""
     log = scratch / f"{uuid4().hex}.log"
     ended = await run_command(launcher, box, command, seconds=seconds, log=log, stop=stop)
     with log.open("rb") as file:
         file.seek(max(0, log.stat().st_size - _TAIL_BYTES))
-        tail = file.read().decode("utf-8", "replace").strip()
+        # Before it is cut any shorter: of a secret that is cut, a half would be left.
+        tail = redactor.text(file.read().decode("utf-8", "replace")).strip()
     return Observed(
         exit_code=ended.exit_code,
         timed_out=ended.timed_out,

@@ -27,10 +27,16 @@ _BATCH = 16 * 2**20
 _MANY = 2**30
 _TEXT_HEAD = 8000
 _LINKS = "120000"
+_GUESSED = {"generic-api-key", "generic-password", "jwt"}
 _FILES = {"100644", "100755", _LINKS}
 _MAX_SEARCHED = 200
 _SEARCHES = 3
 _ROUNDS = 10
+
+
+def _is_certain(found: Finding) -> bool:
+    """Whether code may be changed for it. What only its name makes a secret is as often none: a public key's token."""
+    return found.sure and found.rule not in _GUESSED
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +189,7 @@ async def _examine(
 def _look_at(texts: dict[str, str], redactor: Redactor, left_over: bool) -> list[_Examined]:
     seen = []
     for blob, text in texts.items():
-        secrets = [found for found in redactor.findings(text) if found.sure]
+        secrets = [found for found in redactor.findings(text) if _is_certain(found)]
         lines = _marked_lines(text) if left_over else []
         if secrets or lines:
             seen.append(_Examined(blob, text, secrets, lines))
@@ -218,7 +224,7 @@ def _mend(examined: _Examined, before: _Before, redactor: Redactor) -> tuple[str
             place = found.end
         text = "".join([*parts, text[place:]])
         # A secret may have kept another one from being seen.
-        again = (found for found in redactor.findings(text) if found.sure)
+        again = (found for found in redactor.findings(text) if _is_certain(found))
         secrets = [found for found in again if not before.had(text[found.start : found.end])]
         if not secrets:
             break
@@ -251,7 +257,7 @@ def _telling_names(changes: list[_Change], redactor: Redactor) -> list[tuple[_Ch
     for change in changes:
         if change.after and not change.before:
             name = change.path.decode("utf-8", "surrogateescape")
-            telling += [(change, found.rule) for found in redactor.findings(name) if found.sure][:1]
+            telling += [(change, found.rule) for found in redactor.findings(name) if _is_certain(found)][:1]
     return telling
 
 

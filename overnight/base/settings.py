@@ -69,6 +69,10 @@ class Settings(BaseSettings):
     """Private destinations (as a JSON list of ``host[:port]``, address or network) that sessions may reach all the
     same: a company's package index."""
 
+    egress_trust_proxy: bool = False
+    """Leave names that are not known here to the proxy in ``HTTPS_PROXY``. It must refuse private addresses itself:
+    where such a name leads cannot be seen."""
+
     box_memory_gb: float | None = Field(default=None, gt=0, le=100_000)
     """Memory of everything in one sandbox, in GB; half of the machine's when unset."""
 

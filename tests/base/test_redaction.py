@@ -72,6 +72,28 @@ def test_it_is_found_in_json_too(kind: str) -> None:
         assert leak(kind, seed, REDACTOR.text(text)) is None, seed
 
 
+@pytest.mark.parametrize("before", ["first\\n", "\\t", "\x1b[32m", "\x1b[0;1m", "key%3D", "(", '\\"', "/", "=", ":"])
+@pytest.mark.parametrize(
+    "kind", ["aws id", "gcp api key", "openai classic", "hugging face", "twilio", "sendgrid", "vault"]
+)
+def test_what_may_stand_right_before_a_token(kind: str, before: str) -> None:
+    assert leak(kind, 6, REDACTOR.text(before + value_of(kind, 6))) is None
+
+
+def test_the_middle_of_a_word_is_no_token() -> None:
+    text = "x" + value_of("twilio", 6) + " " + "disk-" + "a1" * 20
+    assert REDACTOR.text(text) == text
+
+
+def test_a_key_that_was_cut_off() -> None:
+    block, body = planted(4)["private key"], value_of("private key", 4)
+    head, tail = f"see: {block[:700]}", f"{block[-700:]}\nthe end"
+    for part in (head, tail, json.dumps(head), json.dumps(tail)):
+        clean = REDACTOR.text(part)
+        assert not [row for row in body.split("\n")[2:-2] if row[2:-2] in clean]
+    assert REDACTOR.text(tail).endswith(">\nthe end")
+
+
 def test_what_stands_there_afterwards() -> None:
     pat = value_of("github classic", 1)
     assert REDACTOR.text(f"use {pat} now") == "use <redacted:github-pat> now"
@@ -90,6 +112,13 @@ def test_markers_are_never_touched() -> None:
     assert [match["rule"] for match in markers(text)] == ["generic-password", "jwt", "known-value"]
     assert markers("<redacted:something else>") == []
     assert REDACTOR.text("password=************ ://u:********@h") == "password=************ ://u:********@h"
+
+
+def test_one_secret_does_not_hide_the_next() -> None:
+    first, second, third = (value_of("aws id", seed) for seed in (1, 2, 3))
+    clean = REDACTOR.text(f"{first}{second}{third}")
+    assert not [seed for seed in (1, 2, 3) if leak("aws id", seed, clean)]
+    assert REDACTOR.text(clean) == clean
 
 
 def test_findings_tell_where_and_never_what() -> None:
@@ -141,6 +170,8 @@ def test_what_a_person_made_up_is_found_but_not_sure(text: str, sure: bool) -> N
         "PASSWORD=********",
         "token = tokens2.next_token3()",
         "token: Token2Type,",
+        'api_key="a1b2' + 'c3d4e5f6g7"',
+        'token = "abc123' + 'def456ghi789"',
         "?page_token=CAEQAhgBIiQKIGZvbzEyMzQ1Njc4OTAx",
         "AKIA" + "IOSFODNN7EXAMPLE",
         "gh" + "p_" + "x" * 36,
@@ -148,6 +179,9 @@ def test_what_a_person_made_up_is_found_but_not_sure(text: str, sure: bool) -> N
         "https://user:password@example.com/",
         "postgres://postgres:postgres@localhost/db",
         "redis://localhost:6379/0@x",
+        'token_id = "Zx81kQpw' + '02Lm9aBc"',
+        "secret_version: Zx81kQpw" + "02Lm9aBc",
+        "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQEFAASC\n-----END PRIVATE KEY-----",
         "-----BEGIN PRIVATE KEY-----\nnot a key at all, just words\n-----END PRIVATE KEY-----",
         "task-" + "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6",
     ],

@@ -8,10 +8,11 @@ import re
 from urllib.parse import quote, quote_plus
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from overnight.base.redaction import Redactor, known_secrets
+from overnight.base.redaction.known import forms
 from tests.planted import value_of
 
 VALUES = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=8, max_size=40).filter(
@@ -20,6 +21,7 @@ VALUES = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size
 
 
 @settings(deadline=None)
+@example(value="pass word/with+all", before="", after="")
 @given(VALUES, st.text(st.characters(codec="utf-8"), max_size=12), st.text(st.characters(codec="utf-8"), max_size=12))
 def test_every_form_is_found(value: str, before: str, after: str) -> None:
     redactor = Redactor.of([value])
@@ -44,7 +46,9 @@ def test_base64_of_anything_that_holds_it(value: str, before: bytes, after: byte
     for part in re.split(r"[^A-Za-z0-9+/_-]+", clean):
         for shift in range(4):
             whole = part[shift : shift + (len(part) - shift) // 4 * 4]
-            assert value.encode()[2:-2] not in base64.b64decode(whole.replace("-", "+").replace("_", "/"))
+            assert value.encode()[1:-1] not in base64.b64decode(whole.replace("-", "+").replace("_", "/"))
+    # Of the value's bits no more than those of its first and its last byte stay.
+    assert any(form in text and 6 * len(form) > 8 * len(value.encode()) - 14 for form in forms(value))
 
 
 def test_short_and_uniform_values_are_not_looked_for() -> None:
@@ -92,6 +96,6 @@ def test_which_values_of_an_environment_are_secrets() -> None:
     }
 
 
-@pytest.mark.parametrize("name", ["X_KEY", "x_token", "MY_SECRET_1", "PGPASSWORD", "AWS_CREDENTIAL"])
+@pytest.mark.parametrize("name", ["X_KEY", "x_token", "MY_SECRET_1", "PGPASSWORD", "AWS_CREDENTIAL", "DB_PASS"])
 def test_every_telling_name(name: str) -> None:
     assert known_secrets({name: "some-Value-19"}) == ["some-Value-19"]

@@ -86,6 +86,16 @@ def test_known_values_are_found_across_blocks() -> None:
         assert value.encode() not in clean
 
 
+def test_what_was_read_before_still_counts() -> None:
+    """The name of a page's token, cut in two, is no secret's name; nor may a chain of secrets be cut."""
+    row = "next_page_to" + "ken=CAEQAhgBIiQKIGZvbzEyMzQ1Njc4OTAx\n"
+    text = f"{row * 4000}"
+    assert copied(text.encode(), block=5003) == text.encode()
+    redactor = Redactor.of(["alpha-beta-1", "beta-1-gamma", "gamma-alpha-"])
+    chain = "alpha-beta-1-gamma-" * 6000
+    assert b"a-b" not in copied(chain.encode(), redactor, block=5003)
+
+
 def test_bytes_that_are_no_text_survive() -> None:
     content = Random(4).randbytes(300_000) + bytes(range(256)) * 10  # noqa: S311
     assert copied(content) == content

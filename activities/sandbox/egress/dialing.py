@@ -44,7 +44,11 @@ class Dialer:
         connect: Connect,
         upstream: Upstream | None,
         bounds: Bounds,
+        *,
+        trusted_names: bool = False,
     ) -> None:
+        """``trusted_names``: the upstream may be asked for names that are not known here."""
+        self._trusted_names = trusted_names
         self.blocked = BlockedLog()
         self._rules = rules
         self._resolve = resolve
@@ -89,7 +93,7 @@ class Dialer:
                 found = await self._resolve(target.host, target.port)
         if found:
             return found[:MAX_JUDGED]
-        if self._upstream and (may_go_by_name(target.host) or self._rules.excepts(target)):
+        if self._upstream and ((self._trusted_names and may_go_by_name(target.host)) or self._rules.excepts(target)):
             return ()
         raise UnknownNameError(target)
 

@@ -33,12 +33,14 @@ class Egress:
         resolve: Resolve | None = None,
         connect: Connect = connect_directly,
         upstream_proxy: str | None = None,
+        trusted_names: bool = False,
         bounds: Bounds | None = None,
     ) -> None:
         """``upstream_proxy`` (``http://[user:password@]host:port``) is the way out of this machine, if it needs one.
 
-        Connections then go by CONNECT through it, to the address that was looked up here; only a public name of
-        several labels that is not known here is passed on as it is. Exceptions are reached directly.
+        Connections then go by CONNECT through it, to the address that was looked up here. With ``trusted_names`` a
+        public name of several labels that is not known here is passed on as it is: only for a proxy that refuses
+        private addresses itself. Exceptions are reached directly.
         Raises ``ValueError`` in words.
         """
         if rules.mode == "host":
@@ -47,7 +49,9 @@ class Egress:
         self._serving = 0
         self._bounds = bounds or Bounds()
         upstream = Upstream.read(upstream_proxy) if upstream_proxy else None
-        self._dialer = Dialer(rules, resolve or self._system, connect, upstream, self._bounds)
+        self._dialer = Dialer(
+            rules, resolve or self._system, connect, upstream, self._bounds, trusted_names=trusted_names
+        )
 
     @property
     def blocked(self) -> list[Blocked]:

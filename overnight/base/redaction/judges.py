@@ -29,10 +29,15 @@ Judge = Callable[[re.Match[str]], Hit | None]
 """Returns where in a match the secret stands, or None."""
 
 _BASE64_LINE = re.compile(r"[A-Za-z0-9+/=]{32,}")
-_KEY_TEXT = re.compile(r"""(?:[\s"'+,]|\\[nr]|[A-Za-z0-9+/=]{20,})*+""", re.ASCII)
+_CUT = r"(?:[A-Za-z0-9+/]{1,19}(?=[^A-Za-z0-9]{0,8}\Z))?"
+_KEY_TEXT = re.compile(rf"""(?:[\s"'+,]|\\[nr]|[A-Za-z0-9+/=]{{20,}})*+{_CUT}""", re.ASCII)
+# Backwards an escaped line end is `n\`, whose letter must not pass for base64.
 _KEY_TEXT_REVERSED = re.compile(
-    r"""(?:\s|[nr]\\)*+[A-Za-z0-9+/=]{1,100}+(?:[\s"'+,]|[nr]\\|[A-Za-z0-9+/=]{20,})*+""", re.ASCII
+    rf"""(?:\s|[nr]\\)*+(?:[A-Za-z0-9+/=](?!\\)){{1,100}}+
+    (?:[\s"'+,]|[nr]\\|(?:[A-Za-z0-9+/=](?!\\)){{20,}})*+{_CUT}""",
+    re.ASCII | re.VERBOSE,
 )
+_BEGUN = re.compile(r"PRIVATE KEY(?: BLOCK)?-----\Z")
 _TUTORIAL = "IiOiIxMjM0NTY3ODkwIi"
 
 
@@ -91,9 +96,9 @@ def key_block(match: re.Match[str]) -> Hit | None:
 def key_tail(match: re.Match[str]) -> Hit | None:
     """The end of a private key whose beginning was cut off."""
     text, end = match.string, match.start()
-    lowest = max(0, end - MAX_KEY)
-    found = _KEY_TEXT_REVERSED.match(text[max(lowest, text.rfind("-----", lowest, end) + 5) : end][::-1])
-    if found is None or _BASE64_LINE.search(found[0]) is None:
+    start = max(0, end - MAX_KEY, text.rfind("-----", max(0, end - MAX_KEY), end) + 5)
+    found = _KEY_TEXT_REVERSED.match(text[start:end][::-1])
+    if found is None or _BASE64_LINE.search(found[0]) is None or _BEGUN.search(text, max(0, start - 60), start):
         return None
     return Hit(end - len(found[0]), match.end())
 

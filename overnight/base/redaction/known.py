@@ -13,7 +13,7 @@ from .values import is_path, stands_for_another
 MIN_LENGTH = 8
 """Shortest known value, in characters, that is looked for: shorter ones stand in innocent text too often."""
 
-_TELLING = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIAL", re.IGNORECASE)
+_TELLING = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIAL|_PASS(?:_|$)", re.IGNORECASE)
 _HARMLESS = re.compile(
     r"(?:^|_)(?:PUBLIC|KEYBOARD|KEYMAP|MAX|NUM|LIMIT|COUNT|TTL|TIMEOUT|TYPE|NAME|FILE|PATH|DIR|FOLDER|HELPER|STORE)(?:_|$)",
     re.IGNORECASE,

@@ -120,7 +120,9 @@ _CLOUD = (
     _token("heroku-api-key-v2", "HRKU-", body=r"[\w-]{36,80}"),
     _near("heroku-api-key", "heroku", value=_UUID),
     _token("flyio-access-token", "fo1_", "fm1_", "fm2_", "fm1a_", "fm1r_", body=r"[\w+/=-]{40,2000}", edge=True),
-    _token("planetscale-api-token", "pscale_tkn_", "pscale_oauth_", "pscale_pw_", body=r"[\w.=-]{30,80}"),
+    _token("planetscale-api-token", "pscale_tkn_", body=r"[\w.=-]{30,80}"),
+    _token("planetscale-oauth-token", "pscale_oauth_", body=r"[\w.=-]{30,80}"),
+    _token("planetscale-password", "pscale_pw_", body=r"[\w.=-]{30,80}"),
     _token("supabase-token", "sbp_", "sb_secret_", body=r"[\w-]{28,60}"),
     _token("tailscale-key", "tskey-", body=r"[\w-]{20,100}"),
 )
@@ -157,7 +159,8 @@ _MODELS = (
         ("sk-",),
         _EDGE + r"sk-(?P<body>(?:proj|svcacct|admin|or-v1)-[\w-]{20,300}|[A-Za-z0-9]{32,300})",
     ),
-    _token("huggingface-access-token", "hf_", "api_org_", body="[A-Za-z0-9]{30,60}(?![A-Za-z0-9_])", edge=True),
+    _token("huggingface-access-token", "hf_", body="[A-Za-z0-9]{30,60}(?![A-Za-z0-9_])", edge=True),
+    _token("huggingface-organization-api-token", "api_org_", body="[A-Za-z0-9]{30,60}(?![A-Za-z0-9_])", edge=True),
     _token("groq-api-key", "gsk_", body="[A-Za-z0-9]{40,80}", edge=True),
     _token("perplexity-api-key", "pplx-", body="[A-Za-z0-9]{40,80}"),
     _token("xai-api-key", "xai-", body=r"[\w-]{60,120}", edge=True),
@@ -167,7 +170,10 @@ _MODELS = (
 )
 
 _SERVICES = (
-    Rule("slack-token", ("xox",), r"xox[abeoprs](?:\.xox[bp])?-(?P<body>[\w-]{10,300})"),
+    _token("slack-bot-token", "xoxb-", body=r"[\w-]{10,300}"),
+    _token("slack-user-token", "xoxp-", body=r"[\w-]{10,300}"),
+    _token("slack-config-access-token", "xoxe.xoxb-", "xoxe.xoxp-", "xoxe-", body=r"[\w-]{10,300}"),
+    _token("slack-legacy-token", "xoxo-", "xoxs-", "xoxa-", "xoxr-", body=r"[\w-]{10,300}"),
     _token("slack-app-token", "xapp-", body=r"\d-[\w-]{20,300}"),
     Rule(
         "slack-webhook-url",
@@ -199,7 +205,10 @@ _SERVICES = (
         judges.preceded(r"(?<![\w-])[MNO][DTjz][AEIMQUYcgk][\w-]{20,26}"),
     ),
     _near("discord-client-secret", "discord", value=r"[\w-]{32}(?![\w-])"),
-    _token("shopify-access-token", "shpat_", "shpca_", "shppa_", "shpss_", body="[A-Fa-f0-9]{32}"),
+    _token("shopify-access-token", "shpat_", body="[A-Fa-f0-9]{32}"),
+    _token("shopify-custom-access-token", "shpca_", body="[A-Fa-f0-9]{32}"),
+    _token("shopify-private-app-access-token", "shppa_", body="[A-Fa-f0-9]{32}"),
+    _token("shopify-shared-secret", "shpss_", body="[A-Fa-f0-9]{32}"),
     _token("square-access-token", "sq0atp-", "sq0csp-", body=r"[\w-]{22,60}"),
     _token("databricks-api-token", "dapi", body=r"[a-f0-9]{32}(?:-\d)?", edge=True),
     _token("linear-api-key", "lin_api_", body="[A-Za-z0-9]{32,60}"),
@@ -208,7 +217,8 @@ _SERVICES = (
     _token("new-relic-user-api-key", "NRAK-", body="[A-Za-z0-9]{27}"),
     _token("grafana-service-account-token", "glsa_", body=r"\w{40,60}"),
     _token("grafana-cloud-api-token", "glc_", body="[A-Za-z0-9+/]{40,400}={0,3}"),
-    _token("sentry-token", "sntrys_", "sntryu_", body=r"[\w+/=-]{40,400}"),
+    _token("sentry-org-token", "sntrys_", body=r"[\w+/=-]{40,400}"),
+    _token("sentry-user-token", "sntryu_", body=r"[\w+/=-]{40,400}"),
     _token("figma-pat", "figd_", body=r"[\w-]{30,80}"),
     _token("circleci-api-token", "CCIPAT_", "CCIPRJ_", body=r"\w{30,100}"),
 )

@@ -16,7 +16,14 @@ from .support import SESSION, Session, Tripwire, commit_all, contents, git, plai
 SEED = 41
 PAT = value_of("github classic", SEED)
 TOKEN = value_of("env token", SEED)
-REDACTOR = Redactor.of(["a-value-that-we-know-42"])
+REDACTOR = Redactor.of(["a-value-that-we-know-42", "kn0wn-42"])
+NAMED_ONLY = {"generic-api-key", "generic-password", "jwt"}
+"""Rules of which code is full without secrets: what they find is not promised to be taken out of it."""
+
+
+def certain(kind: str) -> bool:
+    """Whether a kind is a secret by its own form, not only by the name beside it."""
+    return not NAMED_ONLY & {found.rule for found in REDACTOR.findings(planted(SEED)[kind])}
 
 
 async def take(
@@ -42,8 +49,8 @@ async def same(session: Session, made: Checkpoint, tmp_path: Path) -> None:
     await materialise(session.worktree, made.commit, tmp_path / f"clean-{made.commit}")
     ours = {name: what for name, what in contents(session.tree).items() if not name.startswith(b".git/")}
     assert contents(tmp_path / f"clean-{made.commit}") == ours
-    status = git("status", "--porcelain", cwd=session.tree, GIT_DIR=str(session.worktree.git_dir), GIT_WORK_TREE=".")
-    assert status == ""
+    for command in (["diff-files", "--name-only"], ["status", "--porcelain"]):
+        assert git(*command, cwd=session.tree, GIT_DIR=str(session.worktree.git_dir), GIT_WORK_TREE=".") == ""
 
 
 def committed(session: Session, commit: str, path: str) -> str:
@@ -60,12 +67,13 @@ def history(folder: Path, commit: str) -> bytes:
 
 
 async def test_every_kind_is_taken_out_of_tree_and_workspace(session: Session, tmp_path: Path) -> None:
-    fakes = planted(SEED)
+    fakes = {kind: fake for kind, fake in planted(SEED).items() if certain(kind)}
+    assert len(fakes) >= 30
     write(session.tree, {f"new/{i}.txt": f"first\n{fake}\nlast\n" for i, fake in enumerate(fakes.values())})
     made = await take(session)
     await publish(session.worktree, session.vault, made.commit, session.base)
     published = history(session.vault.git_dir, made.commit).decode(errors="replace")
-    assert [kind for kind in KINDS if leak(kind, SEED, published)] == []
+    assert [kind for kind in fakes if leak(kind, SEED, published)] == []
     assert {found.path for found in made.secrets} == {f"new/{i}.txt" for i in range(len(fakes))}
     assert all(found.marked and found.line == 2 for found in made.secrets)
     assert not [kind for kind in KINDS if any(leak(kind, SEED, str(found)) for found in made.secrets)]
@@ -80,14 +88,14 @@ async def test_without_a_redactor_nothing_changes(session: Session) -> None:
 
 
 async def test_what_is_told_and_what_stands_there(session: Session, tmp_path: Path) -> None:
-    rows = ["print(1)", f'TOKEN = "{TOKEN[:14]}"', f'KEY = "{PAT}"  # {PAT}', 'log("a-value-that-we-know-42")']
+    rows = ["print(1)", 'TOKEN = "kn0wn-42"', f'KEY = "{PAT}"  # {PAT}', 'log("a-value-that-we-know-42")']
     write(session.tree, {"src/app.py": "\n".join(rows) + "\n"})
     made = await take(session)
-    short, pat, known = marker("generic-api-key"), marker("github-pat"), marker("known-value")
-    text = f'print(1)\nTOKEN = "{short}"\nKEY = "{pat}"  # {pat}\nlog("{known}")'
+    pat, known = marker("github-pat"), marker("known-value")
+    text = f'print(1)\nTOKEN = "{known}"\nKEY = "{pat}"  # {pat}\nlog("{known}")'
     assert committed(session, made.commit, "src/app.py") == text
     assert [(found.line, found.rule) for found in made.secrets] == [
-        (2, "generic-api-key"),
+        (2, "known-value"),
         (3, "github-pat"),
         (3, "github-pat"),
         (4, "known-value"),
@@ -144,7 +152,7 @@ async def test_odd_names(session: Session, tmp_path: Path) -> None:
 
 
 async def test_a_file_with_a_secret_in_its_name_stays_out(session: Session) -> None:
-    write(session.tree, {f"dumps/{PAT}.txt": "nothing\n", "fine": "1\n"})
+    write(session.tree, {f"dumps/{PAT}.txt": f"use {PAT}\n", "fine": "1\n"})
     made = await take(session)
     assert made.secrets == [SecretFound("dumps/<redacted:github-pat>.txt", 0, "github-pat")]
     assert PAT.encode() not in history(session.worktree.git_dir, made.commit)
@@ -168,6 +176,23 @@ async def test_what_stood_there_before_is_left_alone(tmp_path: Path) -> None:
     again = await take(session, 2)
     assert [(found.line, found.rule) for found in again.secrets] == [(3, "stripe-access-token")]
     assert PAT in committed(session, again.commit, "old.py")
+
+
+async def test_a_value_that_only_now_looks_like_one_stood_there_too(tmp_path: Path) -> None:
+    word = value_of("url password", SEED)
+    session = await start(tmp_path, {"old.py": f"use('{word}')\n"})
+    write(session.tree, {"old.py": f"open('postgres://app:{word}@db.internal/app')\n"})
+    assert (await take(session)).secrets == []
+    write(session.tree, {"old.py": f"open('postgres://app:{word[::-1]}@db.internal/app')\n"})
+    assert len((await take(session)).secrets) == 1
+
+
+async def test_a_file_full_of_old_secrets_is_left_alone(tmp_path: Path) -> None:
+    old = "".join(f"KEY{i} = '{value_of('github classic', i)}'\n" for i in range(250))
+    session = await start(tmp_path, {"old.py": old})
+    write(session.tree, {"new.py": f"import old\n{old}"})
+    (session.tree / "old.py").unlink()
+    assert (await take(session)).secrets == []
 
 
 async def test_a_fixtures_password_is_not_a_secret(session: Session) -> None:
@@ -251,8 +276,8 @@ async def test_between_commits(tmp_path: Path) -> None:
         {
             "old.py": f"a\nb\nKEY = '{marker('jwt')}'\n",
             "src/app.py": f"use('{PAT}')\nOTHER = '{marker('stripe-access-token')}'\nx = '<redacted:by hand>'\n",
-            "new.env": f"A=1\nDEPLOY_TOKEN={TOKEN}\n",
-            "image.bin": b"\x00" + TOKEN.encode(),
+            "new.env": f"A=1\n\nGITLAB={value_of('gitlab', SEED)}\n",
+            "image.bin": b"\x00" + value_of("anthropic", SEED).encode(),
             'odd\n"name': f"use {value_of('stripe', SEED)}\n",
         },
     )
@@ -261,7 +286,7 @@ async def test_between_commits(tmp_path: Path) -> None:
     found = {(one.path, one.line, one.rule, one.marked) for one in listed}
     assert found == {
         ("src/app.py", 2, "stripe-access-token", True),
-        ("new.env", 2, "generic-api-key", False),
+        ("new.env", 3, "gitlab-pat", False),
         ('odd\n"name', 1, "stripe-access-token", False),
     }
     assert await secrets_between(session.worktree, made.commit, session.base, REDACTOR) == []

@@ -61,6 +61,7 @@ class World:
             connect=self.connect,
             bounds=bounds,
             upstream_proxy=upstream_proxy,
+            trusted_names=True,
         )
 
 
