@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import shutil
 import socket
@@ -24,7 +25,8 @@ from tests.escape.person import SECRET_VARIABLES, move_in, repository
 TIGHT = {
     "OVERNIGHT_BOX_MEMORY_GB": "0.8",
     "OVERNIGHT_BOX_PROCESSES": "250",
-    "OVERNIGHT_BOX_CPU_MINUTES": "0.07",
+    # Among 50,000 files Claude Code itself needs more than four seconds.
+    "OVERNIGHT_BOX_CPU_MINUTES": "0.5" if "OVERNIGHT_TEST_CROWD" in os.environ else "0.07",
     "OVERNIGHT_BOX_OPEN_FILES": "1024",
     "OVERNIGHT_BOX_FILE_GB": "6",
     "OVERNIGHT_BOX_OUTPUT_MB": "30",

@@ -219,7 +219,8 @@ async def test_the_door_is_gone_when_the_command_runs(bench: Bench) -> None:
 async def test_signals_are_as_a_command_expects_them(bench: Bench) -> None:
     """Python ignores SIGPIPE and SIGXFSZ; what it starts must not."""
     _, said = await bench.run("grep SigIgn /proc/self/status")
-    assert int(said.split()[1], 16) == 0
+    # Those from 32 on are the C library's own, and whoever started the tests may have ignored one.
+    assert int(said.split()[1], 16) & 0x7FFF_FFFF == 0
 
 
 async def test_starting_a_box_is_quick(bench: Bench) -> None:
