@@ -115,7 +115,7 @@ class NewSession(BaseModel):
                 " two out"
             )
         if request.egress == "allow-list" and not request.allow_hosts:
-            raise InvalidRequestError("allow_hosts: the egress 'allow-list' needs at least one host, such as pypi.org")
+            raise InvalidRequestError("allow_hosts: the egress 'allow-list' needs at least one host, such as pkgs.dev")
         asked = {
             "iterative": request.mode == "iterative",
             "auto_deploy": request.auto_deploy,

@@ -91,14 +91,14 @@ def read_host(text: str) -> tuple[str, Address | None]:
     Whatever the C library's ``inet_aton`` takes for an address is one: ``127.1``, ``0x7f.1``, ``2130706433``.
     """
     if not text or len(text) > _MAX_HOST or not text.isprintable() or " " in text:
-        raise ValueError("this is not a host: write a name such as pypi.org or an address")
+        raise ValueError("this is not a host: write a name such as pkgs.dev or an address")
     name = text if text.isascii() else _in_ascii(text)
     name = name.lower().removesuffix(".")
     if address := _address(name):
         return str(address), address
     labels = name.split(".")
     if not all(_LABEL.fullmatch(label) for label in labels) or _NUMERIC.fullmatch(labels[-1]):
-        raise ValueError("this is neither a host name nor an address: write a name such as pypi.org")
+        raise ValueError("this is neither a host name nor an address: write a name such as pkgs.dev")
     return name, None
 
 

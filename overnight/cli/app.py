@@ -38,7 +38,7 @@ AllowHost = Annotated[
     list[str] | None,
     typer.Option(
         metavar="HOST",
-        help="Where the sandbox may go, and nowhere else: pypi.org, *.npmjs.org (what is below it), .example.com "
+        help="Where the sandbox may go, and nowhere else: pkgs.dev, *.nlibs.dev (what is below it), .example.com "
         "(both), an address or a network, each with :port if need be; may be repeated.",
     ),
 ]

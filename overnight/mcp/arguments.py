@@ -83,7 +83,7 @@ AllowHosts = Annotated[
     list[Annotated[str, Field(min_length=1, max_length=200)]],
     Field(
         max_length=MAX_DESTINATIONS,
-        description="For 'allow-list', which they imply: pypi.org, *.npmjs.org, .example.com (it and below), an "
+        description="For 'allow-list', which they imply: pkgs.dev, *.nlibs.dev, .example.com (it and below), an "
         "address or network, each with :port if need be. No URLs.",
     ),
 ]

@@ -81,7 +81,7 @@ async def test_less_than_full_isolation_needs_an_opt_in(given: dict[str, Any]) -
         ("public", {"egress": "host"}),
         ("allow-list", {"egress": "public"}),
         ("allow-list", {}),
-        ("none", {"allow_hosts": ["pypi.org"]}),
+        ("none", {"allow_hosts": ["pkgs.dev"]}),
     ],
 )
 async def test_more_network_than_the_worker_allows_is_refused(at_most: str, asked: dict[str, Any]) -> None:
@@ -104,9 +104,9 @@ async def test_more_network_than_the_worker_allows_is_refused(at_most: str, aske
         ("public", {}, "public", []),
         ("none", {}, "none", []),
         ("none", {"egress": "public"}, "public", []),
-        ("public", {"allow_hosts": ["pypi.org"]}, "allow-list", ["pypi.org"]),
-        ("allow-list", {"allow_hosts": ["pypi.org"]}, "allow-list", ["pypi.org"]),
-        ("none", {"egress": "allow-list", "allow_hosts": [" pypi.org "]}, "allow-list", ["pypi.org"]),
+        ("public", {"allow_hosts": ["pkgs.dev"]}, "allow-list", ["pkgs.dev"]),
+        ("allow-list", {"allow_hosts": ["pkgs.dev"]}, "allow-list", ["pkgs.dev"]),
+        ("none", {"egress": "allow-list", "allow_hosts": [" pkgs.dev "]}, "allow-list", ["pkgs.dev"]),
     ],
 )
 def test_the_network_that_a_session_gets(setting: Any, asked: dict[str, Any], mode: str, allow: list[str]) -> None:

@@ -174,8 +174,8 @@ def test_the_same_id_again_is_the_same_session(cli: Cli, finished: Finished) -> 
 
 
 def test_the_network_of_a_session_is_told_from_its_start_on(cli: Cli) -> None:
-    hosts = ["--allow-host", "pypi.org", "--allow-host", "*.npmjs.org:443"]
-    told = "bubblewrap, network: allow-list (pypi.org, *.npmjs.org:443)"
+    hosts = ["--allow-host", "pkgs.dev", "--allow-host", "*.nlibs.dev:443"]
+    told = "bubblewrap, network: allow-list (pkgs.dev, *.nlibs.dev:443)"
     done = cli("run", "x", "--id", "slow-listed", "--detach", "--validate", "true", *hosts)
     try:
         assert done.code == 0, done.err

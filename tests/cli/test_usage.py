@@ -72,7 +72,7 @@ def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             ["run", "x", "--allow-host", "a.org", "--allow-host", "https://b.org/x"],
             "--allow-host (number 2): this is a",
         ),
-        (["run", "x", "--allow-host", "https://pypi.org/simple"], "this is a URL: write pypi.org:443 (given: "),
+        (["run", "x", "--allow-host", "https://pkgs.dev/simple"], "this is a URL: write pkgs.dev:443 (given: "),
         (["run", "x", *["--allow-host", "a.org"] * 21], "--allow-host: list should have at most 20 items"),
         (["run", "x", "--id", "Not An Id"], "--id: string should match"),
         (["run", "x", "--mode", "iterative"], "mode 'iterative' (approval after the plan and after each iteration)"),

@@ -193,7 +193,7 @@ async def test_an_outage_that_lasts_ends_the_watch(monkeypatch: pytest.MonkeyPat
         await follow(sessions, "some-id", Lines(), until_paused=False)
 
 
-SANDBOX = "bubblewrap, network: allow-list (pypi.org)"
+SANDBOX = "bubblewrap, network: allow-list (pkgs.dev)"
 
 
 def test_the_board_shows_the_sandbox_and_what_it_leaves_open() -> None:

@@ -128,7 +128,7 @@ async def test_what_a_start_was_given_arrives(place: Place, repository: Path, mo
             max_iterations=7,
             max_time_minutes=11,
             max_cost_usd=1.5,
-            allow_hosts=["pypi.org"],
+            allow_hosts=["pkgs.dev"],
             model="claude-haiku-4-5",
             session_id=sid,
         )
@@ -138,6 +138,6 @@ async def test_what_a_start_was_given_arrives(place: Place, repository: Path, mo
         assert plan[0].model == "claude-haiku-4-5"
         assert "It is polite." in plan[0].prompt
         known = await call(client, "claude_autonomous_status", session_id=sid)
-        assert started["sandbox"] == "bubblewrap, network: allow-list (pypi.org)"
+        assert started["sandbox"] == "bubblewrap, network: allow-list (pkgs.dev)"
         assert known["sandbox"] in ("", started["sandbox"])
         await call(client, "claude_autonomous_cancel", session_id=sid)

@@ -18,7 +18,7 @@ from workflows.contracts.spec import Egress, SessionSpec
 from workflows.policy import report, view
 from workflows.policy.words import counted, exposure, plainly, sandbox, with_hosts
 
-LISTED = Egress(mode="allow-list", allow=["pypi.org", "*.npmjs.org:443"])
+LISTED = Egress(mode="allow-list", allow=["pkgs.dev", "*.nlibs.dev:443"])
 
 
 def spec(egress: Egress) -> SessionSpec:
@@ -90,7 +90,7 @@ def test_what_is_left_open_is_told_everywhere(told: str, words: str) -> None:
 
 def test_a_sandbox_with_an_allow_list_is_shown_with_its_hosts() -> None:
     known = state(sandbox="bubblewrap, network: allow-list")
-    told = "bubblewrap, network: allow-list (pypi.org, *.npmjs.org:443)"
+    told = "bubblewrap, network: allow-list (pkgs.dev, *.nlibs.dev:443)"
     assert view.status(spec(LISTED), known, NOW).sandbox == told
     assert f"- Sandbox: {told}\n" in report.report(spec(LISTED), known, NOW)
     assert f"**Sandbox:** {told}\n" in view.scoreboard(spec(LISTED), known, NOW)

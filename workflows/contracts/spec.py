@@ -70,7 +70,7 @@ class Egress(Contract):
     mode: EgressMode = "public"
     """``public`` addresses; the ``allow`` list; nowhere; or the host's own network, its ports included."""
     allow: Annotated[list[Destination], Field(max_length=MAX_DESTINATIONS)] = []
-    """Names (``pypi.org``, ``*.npmjs.org``), addresses and networks, each with ``:port`` if need be."""
+    """Names (``pkgs.dev``, ``*.nlibs.dev``), addresses and networks, each with ``:port`` if need be."""
 
     @model_validator(mode="after")
     def _list_fits_mode(self) -> Egress:

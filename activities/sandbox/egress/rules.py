@@ -51,7 +51,7 @@ _ADVICE = {Nature.NEVER: _NEVER_ADVICE, Nature.MACHINE: _MACHINE_ADVICE, Nature.
 class EgressRules:
     """Where a box may go. Raises ``ValueError`` in words for an entry that cannot be read.
 
-    An entry is a host (``pypi.org``), the hosts below one (``*.npmjs.org``), both (``.example.com``), an address or a
+    An entry is a host (``pkgs.dev``), the hosts below one (``*.nlibs.dev``), both (``.example.com``), an address or a
     network (``10.0.0.0/8``), each with ``:port`` if need be; IPv6 with a port goes in brackets.
     """
 

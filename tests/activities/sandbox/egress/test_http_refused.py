@@ -180,15 +180,15 @@ async def test_a_host_that_does_not_answer_is_not_blocked() -> None:
 
 
 async def test_without_network_every_try_is_refused_and_kept() -> None:
-    world = World(names={"pypi.org": [[PUBLIC_IP]]})
+    world = World(names={"pkgs.dev": [[PUBLIC_IP]]})
     egress = world.egress(EgressRules("none"))
     async with served(egress) as port:
-        for request in (connect_to("pypi.org:443"), get("http://pypi.org:443/"), connect_to("127.0.0.1:1")):
+        for request in (connect_to("pkgs.dev:443"), get("http://pkgs.dev:443/"), connect_to("127.0.0.1:1")):
             answer = await ask(port, request)
             assert answer.status == 403
             assert b"this session has no network" in answer.body
     assert egress.blocked == [
-        Blocked("pypi.org:443", "this session has no network", 2),
+        Blocked("pkgs.dev:443", "this session has no network", 2),
         Blocked("127.0.0.1:1", "this session has no network", 1),
     ]
     assert (world.looked_up, world.dialled) == ([], [])
@@ -197,7 +197,7 @@ async def test_without_network_every_try_is_refused_and_kept() -> None:
 async def test_a_name_that_is_not_listed_is_not_even_looked_up() -> None:
     """The name of a look-up carries data to whoever serves the domain."""
     world = World()
-    egress = world.egress(EgressRules("allow-list", ("pypi.org",)))
+    egress = world.egress(EgressRules("allow-list", ("pkgs.dev",)))
     async with served(egress) as port:
         answer = await ask(port, connect_to("c2VjcmV0.evil.net:443"))
     assert b"not on this session's allow-list" in answer.body

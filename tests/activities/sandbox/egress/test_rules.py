@@ -20,20 +20,20 @@ def listed(entry: str, target: str) -> bool:
     ("entry", "inside", "outside"),
     [
         (
-            "pypi.org",
-            ["pypi.org:443", "PyPI.org.:80"],
-            ["www.pypi.org:443", "pypi.org.evil.net:443", "notpypi.org:443"],
+            "pkgs.dev",
+            ["pkgs.dev:443", "Pkgs.dev.:80"],
+            ["www.pkgs.dev:443", "pkgs.dev.evil.net:443", "notpkgs.dev:443"],
         ),
-        ("PyPI.Org.", ["pypi.org:443"], ["org:443"]),
-        ("pypi.org:443", ["pypi.org:443"], ["pypi.org:80", "www.pypi.org:443"]),
-        ("*.npmjs.org", ["registry.npmjs.org:443", "a.b.npmjs.org:1"], ["npmjs.org:443", "evilnpmjs.org:443"]),
-        ("*.npmjs.org:443", ["registry.npmjs.org:443"], ["registry.npmjs.org:80"]),
+        ("Pkgs.Dev.", ["pkgs.dev:443"], ["dev:443"]),
+        ("pkgs.dev:443", ["pkgs.dev:443"], ["pkgs.dev:80", "www.pkgs.dev:443"]),
+        ("*.nlibs.dev", ["registry.nlibs.dev:443", "a.b.nlibs.dev:1"], ["nlibs.dev:443", "evilnlibs.dev:443"]),
+        ("*.nlibs.dev:443", ["registry.nlibs.dev:443"], ["registry.nlibs.dev:80"]),
         (".example.com", ["example.com:443", "a.example.com:80"], ["evilexample.com:443", "example.com.evil.net:1"]),
         ("bücher.example", ["xn--bcher-kva.example:443"], ["bucher.example:443"]),
         ("faß.example", ["xn--fa-hia.example:443"], ["fass.example:443"]),
-        ("93.184.216.34", ["93.184.216.34:443", "0x5db8d822:80"], ["93.184.216.35:443", "pypi.org:443"]),
+        ("93.184.216.34", ["93.184.216.34:443", "0x5db8d822:80"], ["93.184.216.35:443", "pkgs.dev:443"]),
         ("93.184.216.34:443", ["93.184.216.34:443"], ["93.184.216.34:80"]),
-        ("93.184.216.0/24", ["93.184.216.1:443"], ["93.184.217.1:443", "pypi.org:443"]),
+        ("93.184.216.0/24", ["93.184.216.1:443"], ["93.184.217.1:443", "pkgs.dev:443"]),
         ("93.184.216.0/24:443", ["93.184.216.1:443"], ["93.184.216.1:80"]),
         ("2606:4700::/32", ["[2606:4700::1]:443"], ["[2606:4701::1]:443"]),
         ("[2606:4700::]/32:443", ["[2606:4700::1]:443"], ["[2606:4700::1]:80"]),
@@ -49,29 +49,29 @@ def test_an_entry_means_what_it_says(entry: str, inside: list[str], outside: lis
 @pytest.mark.parametrize(
     ("entry", "hint"),
     [
-        ("https://pypi.org/simple", "write pypi.org:443"),
-        ("http://pypi.org", "write pypi.org:80"),
-        ("https://user:word@pypi.org:8443/x", "write pypi.org:8443"),
-        ("pypi.org/simple", "a path has no place"),
-        ("pypi.org,npmjs.org", "several entries"),
-        ("pypi.org npmjs.org", "several entries"),
-        ("user@pypi.org", "host alone"),
+        ("https://pkgs.dev/simple", "write pkgs.dev:443"),
+        ("http://pkgs.dev", "write pkgs.dev:80"),
+        ("https://user:word@pkgs.dev:8443/x", "write pkgs.dev:8443"),
+        ("pkgs.dev/simple", "a path has no place"),
+        ("pkgs.dev,nlibs.dev", "several entries"),
+        ("pkgs.dev nlibs.dev", "several entries"),
+        ("user@pkgs.dev", "host alone"),
         ("*", "mode 'public'"),
         ("*:443", "mode 'public'"),
         ("pypi.*", "a star stands in front"),
-        ("*pypi.org", "a star stands in front"),
+        ("*pkgs.dev", "a star stands in front"),
         ("a.*.org", "a star stands in front"),
-        ("pypi.org:", "the port is a number"),
-        ("pypi.org:0", "the port is a number"),
-        ("pypi.org:65536", "the port is a number"),
-        ("pypi.org:https", "the port is a number"),
-        ("pypi.org:\u0664\u0664\u0663", "the port is a number"),
+        ("pkgs.dev:", "the port is a number"),
+        ("pkgs.dev:0", "the port is a number"),
+        ("pkgs.dev:65536", "the port is a number"),
+        ("pkgs.dev:https", "the port is a number"),
+        ("pkgs.dev:\u0664\u0664\u0663", "the port is a number"),
         ("", "not a host"),
         (".", "not a host"),
         ("*.", "not a host"),
         ("pypi..org", "neither a host name"),
-        ("-pypi.org", "neither a host name"),
-        ("pypi.org\x00", "not a host"),
+        ("-pkgs.dev", "neither a host name"),
+        ("pkgs.dev\x00", "not a host"),
         ("a" * 64 + ".org", "neither a host name"),
         ("a." * 200 + "org", "not a host"),
         ("127.1", "write 127.0.0.1"),
@@ -81,11 +81,11 @@ def test_an_entry_means_what_it_says(entry: str, inside: list[str], outside: lis
         ("10.0.0.0/33", "this is no network"),
         ("10.0.0.0/255.0.0.0", "a path has no place"),
         ("[2001:db8::1", "brackets go around"),
-        ("[pypi.org]:443", "brackets go around"),
+        ("[pkgs.dev]:443", "brackets go around"),
         ("2606:4700::zz", "not an IPv6 address"),
         ("fe80::1%eth0", "link-local"),
         ("*.93.184.216.34", "nothing is below an address"),
-        ("\u202epypi.org", "host"),
+        ("\u202epkgs.dev", "host"),
         ("☃" * 80 + ".org", "host"),
     ],
 )
@@ -133,22 +133,22 @@ PUBLIC, PRIVATE, LOCAL, METADATA = "93.184.216.34", "10.1.2.3", "127.0.0.1", "16
 @pytest.mark.parametrize(
     ("rules", "target", "leads_to", "said"),
     [
-        (EgressRules("public"), "pypi.org:443", [PUBLIC], ""),
-        (EgressRules("public"), "pypi.org:443", [PUBLIC, PRIVATE], "a private address"),
-        (EgressRules("public"), "pypi.org:443", [LOCAL, PUBLIC], "a loopback address"),
+        (EgressRules("public"), "pkgs.dev:443", [PUBLIC], ""),
+        (EgressRules("public"), "pkgs.dev:443", [PUBLIC, PRIVATE], "a private address"),
+        (EgressRules("public"), "pkgs.dev:443", [LOCAL, PUBLIC], "a loopback address"),
         (EgressRules("public"), f"{PRIVATE}:80", [], "a private address"),
-        (EgressRules("public"), "pypi.org:25", [PUBLIC], "port 25 sends mail"),
+        (EgressRules("public"), "pkgs.dev:25", [PUBLIC], "port 25 sends mail"),
         (EgressRules("public"), f"{PUBLIC}:25", [], "port 25 sends mail"),
         (EgressRules("public"), f"{PUBLIC}:22", [], ""),
-        (EgressRules("none"), "pypi.org:443", [PUBLIC], "this session has no network"),
+        (EgressRules("none"), "pkgs.dev:443", [PUBLIC], "this session has no network"),
         (EgressRules("none", (), ("index.corp",)), "index.corp:443", [PRIVATE], "this session has no network"),
-        (EgressRules("allow-list", ("pypi.org",)), "pypi.org:443", [PUBLIC], ""),
-        (EgressRules("allow-list", ("pypi.org",)), "pypi.org:443", [LOCAL], "a loopback address"),
-        (EgressRules("allow-list", ("pypi.org",)), "pypi.org:443", [METADATA], "a cloud metadata address"),
-        (EgressRules("allow-list", ("pypi.org",)), "evil.net:443", [PUBLIC], "not on this session's allow-list"),
-        (EgressRules("allow-list", ("pypi.org",)), f"{PUBLIC}:443", [], "not on this session's allow-list"),
+        (EgressRules("allow-list", ("pkgs.dev",)), "pkgs.dev:443", [PUBLIC], ""),
+        (EgressRules("allow-list", ("pkgs.dev",)), "pkgs.dev:443", [LOCAL], "a loopback address"),
+        (EgressRules("allow-list", ("pkgs.dev",)), "pkgs.dev:443", [METADATA], "a cloud metadata address"),
+        (EgressRules("allow-list", ("pkgs.dev",)), "evil.net:443", [PUBLIC], "not on this session's allow-list"),
+        (EgressRules("allow-list", ("pkgs.dev",)), f"{PUBLIC}:443", [], "not on this session's allow-list"),
         (EgressRules("allow-list", (f"{PRIVATE}",)), f"{PRIVATE}:443", [], "a private address"),
-        (EgressRules("allow-list", ("pypi.org:25",)), "pypi.org:25", [PUBLIC], "port 25 sends mail"),
+        (EgressRules("allow-list", ("pkgs.dev:25",)), "pkgs.dev:25", [PUBLIC], "port 25 sends mail"),
         (EgressRules("allow-list", (), ("index.corp",)), "index.corp:443", [PRIVATE], ""),
         (EgressRules("allow-list", ("index.corp",), ("10.0.0.0/8",)), "index.corp:443", [PRIVATE], ""),
         (
@@ -179,7 +179,7 @@ PUBLIC, PRIVATE, LOCAL, METADATA = "93.184.216.34", "10.1.2.3", "127.0.0.1", "16
         (EgressRules("public", (), ("index.corp:80",)), "index.corp:80", [METADATA], "a cloud metadata address"),
         (EgressRules("public", (), ("fd00::/8",)), "[fd00:ec2::254]:80", [], "a cloud metadata address"),
         # A gateway to IPv4 that the installation opened.
-        (EgressRules("public", (), ("64:ff9b::/96",)), "pypi.org:443", ["64:ff9b::5db8:d822"], ""),
+        (EgressRules("public", (), ("64:ff9b::/96",)), "pkgs.dev:443", ["64:ff9b::5db8:d822"], ""),
         (
             EgressRules("public", (), ("64:ff9b::/96",)),
             "evil.net:80",
@@ -194,14 +194,14 @@ def test_who_may_go_where(rules: EgressRules, target: str, leads_to: list[str], 
 
 
 def test_every_refusal_says_what_to_do() -> None:
-    rules = EgressRules("allow-list", ("pypi.org",))
+    rules = EgressRules("allow-list", ("pkgs.dev",))
     unlisted = rules.before_lookup(Target("evil.net", 443))
     assert unlisted
     assert "The person who started the session can add it" in unlisted.advice
-    private = rules.after_lookup(Target("pypi.org", 443), [ip_address(PRIVATE)])
+    private = rules.after_lookup(Target("pkgs.dev", 443), [ip_address(PRIVATE)])
     assert private
     assert "OVERNIGHT_EGRESS_EXCEPTIONS" in private.advice
-    local = rules.after_lookup(Target("pypi.org", 443), [ip_address(LOCAL)])
+    local = rules.after_lookup(Target("pkgs.dev", 443), [ip_address(LOCAL)])
     assert local
     assert "NO_PROXY" in local.advice
 

@@ -73,7 +73,7 @@ async def test_what_does_not_work_has_its_code(request_bytes: bytes, code: int) 
 
 
 async def test_a_refusal_is_kept() -> None:
-    egress = World().egress(EgressRules("allow-list", ("pypi.org",)))
+    egress = World().egress(EgressRules("allow-list", ("pkgs.dev",)))
     async with served(egress) as port:
         await say(port, HELLO + by_name(b"evil.example", 443))
     assert egress.blocked == [Blocked("evil.example:443", "not on this session's allow-list", 1)]

@@ -121,7 +121,7 @@ async def test_a_public_name_that_is_not_known_here_is_left_to_it() -> None:
         async with behind(company, world) as url:
             egress = world.egress(EgressRules("public", exceptions=("index.corp:80",)), upstream_proxy=url)
             async with served(egress) as port:
-                async with tunnel_to(port, "pypi.org:443"):
+                async with tunnel_to(port, "pkgs.dev:443"):
                     pass
                 async with tunnel_to(port, "index.corp:80"):
                     pass
@@ -129,7 +129,7 @@ async def test_a_public_name_that_is_not_known_here_is_left_to_it() -> None:
                     await ask(port, connect_to(f"{name}:80")) for name in ("vault", "vault.corp", "a.svc", "x.local")
                 ]
     assert [asked.line for asked in company.asked] == [
-        "CONNECT pypi.org:443 HTTP/1.1",
+        "CONNECT pkgs.dev:443 HTTP/1.1",
         "CONNECT index.corp:80 HTTP/1.1",
     ]
     assert [answer.status for answer in inside] == [502] * 4
@@ -269,7 +269,7 @@ def test_its_password_is_not_shown() -> None:
 @pytest.mark.parametrize(
     ("name", "may"),
     [
-        ("pypi.org", True), ("a.b.co.uk", True), ("localhost", False), ("vault", False), ("x.localhost", False),
+        ("pkgs.dev", True), ("a.b.co.uk", True), ("localhost", False), ("vault", False), ("x.localhost", False),
         ("x.local", False), ("metadata.google.internal", False), ("nas.lan", False), ("x.home.arpa", False),
         ("x.corp", False), ("db.svc.cluster.local", False),
     ],
