@@ -110,13 +110,16 @@ class Door:
 
 
 def _first_of_namespace(pid: int) -> int:
-    """The parent of ``pid`` when that is the first process of its namespace, which takes all others with it."""
-    with suppress(OSError, ValueError, IndexError):
-        status = Path(f"/proc/{pid}/status").read_text()
-        fields = dict(line.split(":", 1) for line in status.splitlines() if ":" in line)
+    """The process itself, or its parent, when that is the first of its namespace and takes all others with it."""
+    with suppress(OSError, ValueError, KeyError):
+        fields = _status(pid)
         parent = int(fields["PPid"])
-        of_parent = Path(f"/proc/{parent}/status").read_text()
-        spaces = next(line for line in of_parent.splitlines() if line.startswith("NSpid:")).split()[1:]
-        if len(spaces) > 1 and spaces[-1] == "1":
-            return parent
+        for candidate, spaces in ((pid, fields["NSpid"]), (parent, _status(parent)["NSpid"])):
+            if len(spaces.split()) > 1 and spaces.split()[-1] == "1":
+                return candidate
     return pid
+
+
+def _status(pid: int) -> dict[str, str]:
+    status = Path(f"/proc/{pid}/status").read_text()
+    return dict(line.split(":", 1) for line in status.splitlines() if ":" in line)

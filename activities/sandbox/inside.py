@@ -11,10 +11,12 @@ import _signal  # type: ignore[import-not-found]
 import _socket
 import os
 import resource
+import stat
 import sys
 
 NICE = 5
 CPU_GRACE_SECONDS = 5
+PR_SET_DUMPABLE = 4
 OOM_SCORE = "900"
 """When the machine is out of memory, the kernel ends what runs in a box before it ends the worker."""
 
@@ -46,7 +48,42 @@ def main(door: str, ports: str, limits: str, command: list[str]) -> None:
     # Python ignores these; a command expects to find them as they are for everybody.
     for name in (_signal.SIGPIPE, _signal.SIGXFSZ, _signal.SIGINT, _signal.SIGQUIT):
         _signal.signal(name, _signal.SIG_DFL)
+    _take_own_devices()
+    if os.getpid() == 1:
+        _be_first()
     os.execvp(command[0], command)  # noqa: S606 (that is what it is for)
+
+
+def _take_own_devices() -> None:
+    """What the worker gave as input or output may be the host's ``/dev/null``: the box has its own."""
+    for handle in (0, 1, 2):
+        try:
+            is_device = stat.S_ISCHR(os.fstat(handle).st_mode)
+        except OSError:
+            continue
+        if is_device:
+            own = os.open("/dev/null", os.O_RDWR)
+            os.dup2(own, handle)
+            os.close(own)
+
+
+def _be_first() -> None:
+    """Stay the first process of the box, which nobody in it can trace, and return in its child.
+
+    Ends as the command ends; what is left then ends with it, in the kernel's hand.
+    """
+    # Only now: it takes longer to load than all the rest, and where there is no namespace nobody needs it.
+    import ctypes
+
+    ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+    command = os.fork()
+    if command == 0:
+        return
+    while True:
+        ended, status = os.wait()
+        if ended == command:
+            code = os.waitstatus_to_exitcode(status)
+            os._exit(code if code >= 0 else 128 - code)
 
 
 def _stand_back() -> None:

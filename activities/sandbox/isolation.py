@@ -9,6 +9,7 @@ from pathlib import Path
 
 from activities.sandbox import seccomp
 from activities.sandbox.cgroup import Cgroups, find_cgroups
+from activities.sandbox.devices import can_make_devices
 
 _PROBE_SECONDS = 15
 LACKS_FILES = (
@@ -16,6 +17,10 @@ LACKS_FILES = (
 )
 LACKS_NETWORK = "the network is the host's: commands reach the internet and this machine's own ports"
 LACKS_KERNEL_LIMITS = "memory and processes are limited by sampling them twice a second, not by the kernel (no cgroup)"
+LACKS_DEVICES = (
+    "the worker's user owns this machine's /dev/null and its like, and commands may change their modes: run the worker "
+    "as an ordinary user"
+)
 LACKS_FILTER = "system calls are not filtered: we have no table of them for this processor"
 
 
@@ -31,6 +36,8 @@ class Isolation:
     """Whether a box can have a network of its own."""
     cgroups: Cgroups | None = field(default=None, compare=False)
     """Where the kernel counts what a box uses, or None."""
+    devices: bool = True
+    """Whether the devices in a box are not the worker's user's own."""
 
     @property
     def name(self) -> str:
@@ -49,6 +56,7 @@ class Isolation:
         said = [] if self.bwrap else [LACKS_FILES]
         said += [] if self.full else [LACKS_NETWORK]
         said += [] if self.cgroups else [LACKS_KERNEL_LIMITS]
+        said += [] if self.devices else [LACKS_DEVICES]
         return said if self.bwrap is None or seccomp.program() else [*said, LACKS_FILTER]
 
 
@@ -60,9 +68,10 @@ def find_isolation() -> Isolation:
         return Isolation(None, "bubblewrap is not installed", False, cgroups)
     problem = _trial(bwrap, [*NAMESPACES, *PRIVATE_NETWORK])
     if problem is None:
-        return Isolation(bwrap, cgroups=cgroups)
+        return Isolation(bwrap, cgroups=cgroups, devices=can_make_devices())
     if _trial(bwrap, [*NAMESPACES]) is None:
-        return Isolation(bwrap, f"this host gives no network namespace: {problem}", False, cgroups)
+        no_network = f"this host gives no network namespace: {problem}"
+        return Isolation(bwrap, no_network, False, cgroups, can_make_devices())
     return Isolation(None, f"this host does not let bubblewrap make namespaces: {problem}", False, cgroups)
 
 
@@ -82,6 +91,8 @@ NAMESPACES = (
     "1000",
     "--die-with-parent",
     "--new-session",
+    # Else bubblewrap itself stays in the box, as a process that can be traced and whose host file can be reached.
+    "--as-pid-1",
 )
 """What every box has: own namespaces, no capabilities, an ordinary user, death with the worker."""
 PRIVATE_NETWORK = ("--unshare-net",)

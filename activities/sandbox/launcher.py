@@ -18,6 +18,7 @@ import structlog
 
 from activities.sandbox import inside, seccomp
 from activities.sandbox.cgroup import Group
+from activities.sandbox.devices import make_devices, makes_devices
 from activities.sandbox.door import Door, Service
 from activities.sandbox.egress import Blocked, Egress, EgressRules, Mode
 from activities.sandbox.environment import PROXY_PORT, environment
@@ -78,9 +79,14 @@ class Opened:
         return self._egress.blocked if self._egress else []
 
     @property
+    def limits_hit(self) -> list[str]:
+        """Limits that were hit, in words."""
+        return [self.limits.told(kind) for kind in sorted(self.hits)]
+
+    @property
     def notes(self) -> list[str]:
         """What happened in the box that a person should know: limits hit, connections blocked."""
-        said = [self.limits.told(kind) for kind in sorted(self.hits)]
+        said = self.limits_hit
         for blocked in self.blocked:
             times = f" ({blocked.count} times)" if blocked.count > 1 else ""
             said.append(f"network: blocked {blocked.target}{times}: {blocked.reason}")
@@ -160,7 +166,9 @@ class Launcher:
             stack.push_async_callback(asyncio.to_thread, remove, folder)
             group = self._group(stack)
             door = await stack.enter_async_context(Door(folder / "door", list(services.values())))
-            private = Writable(tmp=folder / "tmp", home=folder / "home")
+            own_devices = self.isolation.bwrap is not None and self.isolation.devices and makes_devices()
+            devices = make_devices(folder / "dev") if own_devices else []
+            private = Writable(tmp=folder / "tmp", home=folder / "home", devices=tuple(devices))
             for place in (private.tmp, private.home):
                 place.mkdir(mode=0o700)
             program = self._program(box, folder, private, list(services), group, own_network)
@@ -260,6 +268,8 @@ class Launcher:
             line += ["--", *start]
         enter = "".join(f"echo $$ > {shlex.quote(str(e))} || exit 126\n" for e in (group.entries if group else []))
         program = folder / "run"
+        # Set by root it cannot be lowered inside again; others raise it from inside.
+        enter += f"echo {inside.OOM_SCORE} 2>/dev/null >/proc/self/oom_score_adj || true\n"
         _write(program, f'#!/bin/sh\n{enter}exec {shlex.join(line)} "$@"{redirections}\n'.encode(), mode=0o700)
         return program
 

@@ -63,6 +63,8 @@ class Writable:
 
     tmp: Path
     home: Path
+    devices: tuple[Path, ...] = ()
+    """Devices made for it alone, instead of the host's of the same names."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ class Shown:
 
 def mounts(shown: Shown, settings: Settings, etc: Path) -> list[str]:
     """bubblewrap's arguments for ``shown``; ``etc`` is a folder that ``prepare_etc`` has filled."""
-    args = ["--hostname", "overnight", *_proc_and_dev()]
+    args = ["--hostname", "overnight", *_proc_and_dev(shown.private.devices)]
     for folder in map(Path, SYSTEM):
         if folder.is_symlink():
             args += ["--symlink", str(folder.readlink()), str(folder)]
@@ -122,8 +124,10 @@ def tool_chains(settings: Settings) -> list[Path]:
     return [p for p in dict.fromkeys(chains) if p.is_dir() and not any(p.is_relative_to(s) for s in SYSTEM)]
 
 
-def _proc_and_dev() -> list[str]:
+def _proc_and_dev(devices: Iterable[Path]) -> list[str]:
     args = ["--proc", "/proc", "--dev", "/dev"]
+    for device in devices:
+        args += ["--dev-bind", str(device), f"/dev/{device.name}"]
     for name in _HIDDEN_IN_PROC:
         path = Path("/proc", name)
         if path.is_dir():

@@ -18,6 +18,7 @@ PAUSE_SECONDS = 0.5
 MOST_FILES = 2_000_000
 """New files on the disk while a box runs: an installation of packages makes a tenth of it."""
 _DU_SECONDS = 60
+_TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -36,6 +37,8 @@ class Watched:
     hits: set[Kind] = field(default_factory=set)
     free_at_start: int = 0
     names_at_start: int = 0
+    busy: dict[int, float] = field(default_factory=dict)
+    """Processes close to the limit of CPU time when last looked at: pid and seconds used."""
 
 
 class Warden:
@@ -78,6 +81,20 @@ class Warden:
             for box in boxes:
                 if hit := _over(box, table):
                     self._end(box, hit)
+                elif self._spent(box):
+                    box.hits.add("cpu")
+
+    def _spent(self, box: Watched) -> bool:
+        """Whether a process that was about to use up its CPU time is gone: the kernel ends it, and tells nobody."""
+        if (pid := box.pid()) is None:
+            return False
+        before, box.busy = box.busy, {}
+        # A process with several threads uses more than one second of it in a second.
+        for inside in _inside(pid):
+            used, threads = _cpu_seconds(inside)
+            if used > box.limits.cpu_seconds - min(threads, os.cpu_count() or 1) * 2 * self._pause_seconds:
+                box.busy[inside] = used
+        return bool(before.keys() - box.busy.keys())
 
     def _end(self, box: Watched, hit: Kind) -> None:
         with self._lock:
@@ -175,6 +192,25 @@ def _tree(root: int, table: dict[int, _Process]) -> list[int]:
     for pid in found:
         found.extend(children[pid])
     return found
+
+
+def _inside(root: int) -> list[int]:
+    """Processes of the box whose first one is ``root``."""
+    found = [root]
+    for pid in found:
+        with suppress(OSError):
+            for thread in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208
+                with suppress(OSError), open(f"/proc/{pid}/task/{thread}/children", "rb") as file:  # noqa: PTH123
+                    found.extend(map(int, file.read().split()))
+    return found
+
+
+def _cpu_seconds(pid: int) -> tuple[float, int]:
+    """CPU time that a process has used, and how many threads it has."""
+    with suppress(OSError, ValueError, IndexError), open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123
+        rest = file.read().rpartition(b")")[2].split()
+        return (int(rest[11]) + int(rest[12])) / _TICKS, int(rest[17])
+    return 0.0, 1
 
 
 def _own_share(pid: int) -> int:

@@ -60,7 +60,6 @@ asyncio.run(run_command(launcher, box, command, seconds=60, log=folder / "log", 
 
 
 @on_x86
-@pytest.mark.xfail(strict=True, reason="known: an agent runs its code outside, as the worker; when not, take this away")
 async def test_the_next_sandbox_is_not_the_attackers(copied: Isolation, tmp_path: Path) -> None:
     """What the attacker wrote would run outside, as the worker, when the next sandbox is made."""
     program = copied.bwrap
@@ -74,7 +73,6 @@ async def test_the_next_sandbox_is_not_the_attackers(copied: Isolation, tmp_path
 
 
 @on_x86
-@pytest.mark.xfail(strict=True, reason="known: an agent outlives the worker's kill -9; when not, take this away")
 async def test_nothing_outlives_a_worker(tmp_path: Path) -> None:
     """kill -9 on a worker whose sandbox took the death signal off its first process."""
     for name in ("home", "work"):

@@ -73,6 +73,19 @@ async def test_cpu_time(bench: Bench) -> None:
     assert told(ended.notes, "OVERNIGHT_BOX_CPU_MINUTES"), said
 
 
+async def test_cpu_time_of_a_program_that_nobody_waits_for(bench: Bench) -> None:
+    """As in the agent's box, where the command goes on and ends well."""
+    command = "python3 -c 'while True: pass' & while kill -0 $! 2>/dev/null; do sleep 0.1; done; sleep 1.5"
+    ended, _ = await bench.with_settings(box_cpu_minutes=2 / 60).run(command)
+    assert ended.exit_code == 0
+    assert any("minutes of CPU time" in note for note in ended.notes)
+
+
+async def test_cpu_time_that_is_not_used_up_is_no_hit(bench: Bench) -> None:
+    ended, _ = await bench.with_settings(box_cpu_minutes=1).run("timeout 1 python3 -c 'while True: pass'; true")
+    assert ended.notes == []
+
+
 async def test_file_size(bench: Bench) -> None:
     ended, _ = await bench.with_settings(box_file_gb=0.001).run("head -c 3000000 /dev/zero > big")
     assert ended.exit_code != 0
