@@ -21,6 +21,7 @@ from mcp.server.mcpserver import Context
 from mcp.types import ToolAnnotations
 from pydantic import ValidationError
 
+from overnight.base import chosen
 from overnight.base.credentials import find_credential
 from overnight.base.finish import finish
 from overnight.base.settings import Settings
@@ -34,7 +35,7 @@ from overnight.mcp.answers import Diff, EventsAnswer, Listed, Receipt, SessionAn
 from overnight.mcp.engine import Engine, StartingError
 from overnight.mcp.lifetime import told_to_leave
 from overnight.mcp.server import OvernightServer
-from overnight.request import NewSession, name_of, problems
+from overnight.request import NewSession, name_of
 from workflows.contracts.state import Status
 from workflows.contracts.status import SessionStatus
 from workflows.policy.inbox import LIMIT
@@ -73,7 +74,9 @@ async def claude_autonomous(
     success_threshold: a.SuccessThreshold = 0.95,
     max_time_minutes: a.MaxTimeMinutes = 60,
     max_cost_usd: a.MaxCostUsd = None,
+    max_tokens: a.MaxTokens = None,
     on_limit: a.OnLimit = "pause",
+    on_usage_limit: a.OnUsageLimit = "wait",
     egress: a.Egress = None,
     allow_hosts: a.AllowHosts = [],  # noqa: B006 - read, never written
     model: a.Model = None,
@@ -98,7 +101,9 @@ async def claude_autonomous(
         success_threshold=success_threshold,
         max_time_minutes=max_time_minutes,
         max_cost_usd=max_cost_usd,
+        max_tokens=max_tokens,
         on_limit=on_limit,
+        on_usage_limit=on_usage_limit,
         egress=egress,
         allow_hosts=allow_hosts,
         model=model,
@@ -313,9 +318,11 @@ def main() -> NoReturn:
     try:
         settings = Settings()
     except ValidationError as error:
-        sys.stderr.write(f"overnight-mcp: the settings (OVERNIGHT_*) are wrong: {'; '.join(problems(error))}\n")
+        sys.stderr.write(f"overnight-mcp: {'; '.join(chosen.problems(error))}\n")
         finish(2)
     configure_logging(settings)  # before the server: the SDK would set up logging of its own
+    for text in chosen.unknown(os.environ):
+        log.warning("settings", problem=text)
     asyncio.run(serve(build(Engine(settings)), parent))
     raise AssertionError("serve does not return")
 

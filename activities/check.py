@@ -6,13 +6,13 @@ import asyncio
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
 
 import httpx2
 
 from activities.claude import claude_binary
 from activities.claude.upstream import NoWayError, open_client
-from activities.sandbox import EgressRules, Isolation, Launcher, find_isolation
+from activities.in_force import in_force
+from activities.sandbox import find_isolation
 from overnight.base.credentials import HOW_TO_GET_ONE, Credential, find_credential, why_none
 from overnight.base.examination import Examination, Finding
 from overnight.base.settings import Settings
@@ -21,15 +21,6 @@ _VERSION_SECONDS = 30
 _REACH_SECONDS = 10.0
 _DISK_RED_BYTES = 1_000_000_000
 _DISK_YELLOW_BYTES = 5_000_000_000
-_BUBBLEWRAP = (
-    "install bubblewrap (`apt install bubblewrap`, or `pip install 'overnight[embedded]'`) and allow user and network"
-    " namespaces (on Ubuntu: `sysctl kernel.apparmor_restrict_unprivileged_userns=0`)"
-)
-_OPT_IN = "or accept the risk on this machine with OVERNIGHT_ALLOW_UNSANDBOXED=1"
-_KERNEL_LIMITS = (
-    "for limits by the kernel, start Overnight in a systemd user session (`systemd-run --user --scope overnight up`)"
-    " or as a service with Delegate=yes; without them everything works, and limits act half a second later"
-)
 
 
 async def examine(settings: Settings, *, reach_model: bool) -> Examination:
@@ -38,7 +29,7 @@ async def examine(settings: Settings, *, reach_model: bool) -> Examination:
     findings = [
         await _claude_code(settings),
         _credential(credential),
-        _isolation(await asyncio.to_thread(find_isolation), settings),
+        in_force(await asyncio.to_thread(find_isolation), settings, usual=settings.egress),
         _disk(settings.home),
     ]
     if reach_model and credential is not None:
@@ -122,56 +113,6 @@ def _verdict(credential: Credential, answer: httpx2.Response) -> Finding:
         fix = "sessions wait and go on by themselves when it is back"
         return Finding(name="model", state="yellow", detail=f"{place} answers HTTP {status}", fix=fix)
     return Finding(name="model", state="green", detail=f"{place} answers")
-
-
-def _isolation(isolation: Isolation, settings: Settings) -> Finding:
-    """What stands between untrusted code and this host, and what the installation allows it."""
-    wrong: list[str] = []
-    fix: list[str] = []
-    state: Literal["green", "yellow", "red"] = "green"
-    if not isolation.full:
-        state = "yellow" if settings.allow_unsandboxed else "red"
-        wrong.append(f"NOT FULL: {isolation.problem}; {'; '.join(isolation.lacks)}")
-        fix.append(_BUBBLEWRAP if settings.allow_unsandboxed else f"{_BUBBLEWRAP}; {_OPT_IN}")
-    elif isolation.cgroups is None:
-        state = "yellow"
-        wrong += isolation.lacks
-        fix.append(_KERNEL_LIMITS)
-    if settings.egress_at_most == "host":
-        state = "red" if state == "red" else "yellow"
-        wrong.append(
-            "sessions may ask for this machine's own network: what they run then reaches its ports, Temporal's among"
-            " them, and with it every session"
-        )
-        fix.append("unset OVERNIGHT_EGRESS_AT_MOST unless you need that")
-    if not settings.allows_egress(settings.egress):
-        state = "red" if state == "red" else "yellow"
-        wrong.append("sessions that name no network are refused: the usual one is more open than what is allowed")
-        fix.append(f"set OVERNIGHT_EGRESS={settings.egress_at_most}, too")
-    try:
-        EgressRules("public", exceptions=tuple(settings.egress_exceptions))
-    except ValueError as error:
-        state = "red"
-        wrong.append(f"OVERNIGHT_EGRESS_EXCEPTIONS cannot be read: {error}")
-        fix.append("correct OVERNIGHT_EGRESS_EXCEPTIONS, or unset it")
-    detail = "; ".join([isolation.name, *wrong, _network(settings), _limits(isolation, settings)])
-    return Finding(name="isolation", state=state, detail=detail, fix="; ".join(fix))
-
-
-def _network(settings: Settings) -> str:
-    said = f"network: {settings.egress} unless a session names another, {settings.egress_at_most} at most"
-    exceptions = settings.egress_exceptions
-    return f"{said}; exceptions: {', '.join(exceptions)}" if exceptions else f"{said}; no exceptions"
-
-
-def _limits(isolation: Isolation, settings: Settings) -> str:
-    of = Launcher(settings, isolation).limits
-    return (
-        f"limits of a sandbox: {of.memory_bytes / 1e9:.3g} GB of memory, {of.processes} processes,"
-        f" {of.output_bytes / 1e6:.4g} MB of output and {of.disk_bytes / 1e9:.3g} GB of new files; of one process:"
-        f" {of.cpu_seconds / 60:.4g} minutes of CPU time, {of.open_files} open files, files of"
-        f" {of.file_bytes / 1e9:.3g} GB"
-    )
 
 
 def _disk(home: Path) -> Finding:

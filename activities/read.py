@@ -15,7 +15,9 @@ from temporalio import activity
 
 from activities.claude import claude_binary
 from activities.host import Host
+from activities.in_force import in_force
 from activities.workspace import ProjectError, diff, inspect_project, is_url, log
+from overnight.base import chosen
 from overnight.base.version import VERSION
 from workflows.contracts.reads import (
     MAX_FILES,
@@ -27,6 +29,7 @@ from workflows.contracts.reads import (
     DiffQuestion,
     FileLine,
     HostAnswer,
+    InForce,
     ProjectAnswer,
     ProjectQuestion,
 )
@@ -61,7 +64,8 @@ class Read:
     async def about(self) -> HostAnswer:
         """What this worker is, holds and gives."""
         credential = self.host.gateway.credential
-        isolation = self.host.launcher.isolation
+        isolation, settings = self.host.launcher.isolation, self.host.settings
+        given = await asyncio.to_thread(in_force, isolation, settings, usual=None)
         return HostAnswer(
             version=VERSION,
             host=platform.node(),
@@ -73,9 +77,11 @@ class Read:
             isolation_problem=isolation.problem,
             isolation_lacks=isolation.lacks,
             isolation_full=isolation.full,
-            unsandboxed_allowed=self.host.settings.allow_unsandboxed,
-            egress_at_most=self.host.settings.egress_at_most,
-            claude_code=await asyncio.to_thread(claude_version, claude_binary(self.host.settings)),
+            unsandboxed_allowed=settings.allow_unsandboxed,
+            egress_at_most=settings.egress_at_most,
+            claude_code=await asyncio.to_thread(claude_version, claude_binary(settings)),
+            in_force=InForce(state=given.state, detail=given.detail, lines=given.lines[:30], fix=given.fix),
+            settings=chosen.told(settings),
         )
 
     @activity.defn(name="read_diff")

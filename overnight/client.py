@@ -34,6 +34,7 @@ from overnight.errors import (
     UnknownSessionError,
 )
 from overnight.exchange import CALL_SECONDS, Exchange, closed_or_unreachable, unreachable
+from overnight.hints import not_given
 from overnight.request import NewSession, in_words, refuse_secrets
 from workflows.contracts.messages import Cancel, Message, Pause, RaiseLimits, Resume, Steer, SteerWhen, When
 from workflows.contracts.reads import (
@@ -79,6 +80,8 @@ class Started(SessionStatus):
     """Nothing was started: the session is as it was asked for before."""
     warning: str = ""
     """What its sandbox leaves open, in words; empty when nothing."""
+    notes: list[str] = []
+    """What the caller chose and will not get: settings that the running worker does not have, hosts out of reach."""
 
 
 class Sessions:
@@ -148,6 +151,7 @@ class Sessions:
             "next": f"{queued.next}{notes}",
             "sandbox": one_line(with_hosts(given, egress.allow)),
             "warning": exposure(given),
+            "notes": not_given(self._settings, egress, host),
         }
         return Started(**{**queued.model_dump(), **update})
 
@@ -280,6 +284,7 @@ class Sessions:
 
     async def pause(self, session_id: str, *, reason: str = "", when: When = "turn") -> Accepted:
         """Pause at the end of the running turn, or now; the work is kept."""
+        refuse_secrets("reason", reason)
         return await self._send(session_id, "pause", Pause(id=_new_id(), reason=reason, when=when))
 
     async def resume(self, session_id: str, *, reason: str = "") -> Accepted:
@@ -290,6 +295,7 @@ class Sessions:
                 f"{session_id} is paused by a spent {known.reason}; it goes on when a person raises that limit:"
                 f" overnight limits {session_id} (--max-cost, --max-iterations, --max-minutes)"
             )
+        refuse_secrets("reason", reason)
         return await self._send(session_id, "resume", Resume(id=_new_id(), reason=reason))
 
     async def steer(self, session_id: str, guidance: str, *, when: SteerWhen = "next_step") -> Accepted:
@@ -307,6 +313,7 @@ class Sessions:
         described = await self._exchange.describe(session_id)
         if described.status is not WorkflowExecutionStatus.RUNNING:
             return Accepted(session_id=session_id, accepted=False, next="It is over already; see its status.")
+        refuse_secrets("reason", reason)
         return await self._send(session_id, "cancel", Cancel(id=_new_id(), reason=reason))
 
     async def raise_limits(self, session_id: str, limits: RaiseLimits) -> SessionStatus:
@@ -315,7 +322,6 @@ class Sessions:
         Raises ``InvalidRequestError`` for a limit below what is spent already, ``SessionClosedError``,
         ``UnreachableError``.
         """
-        _check_not_spent(limits, await self.status(session_id))
         try:
             return await self._exchange.handle(session_id).execute_update(
                 AutonomousSession.raise_limits,
@@ -342,25 +348,6 @@ class Sessions:
         return known.model_copy(update={"monitor_url": self.monitor_url(known.session_id)})
 
 
-def _check_not_spent(limits: RaiseLimits, known: SessionStatus) -> None:
-    if known.status.is_final or known.worker == "offline":
-        return  # it is refused for that, or nobody knows
-    sid = known.session_id
-    spent = (
-        ("max_cost_usd", limits.max_cost_usd, known.cost_usd, f"${known.cost_usd:.4f} is spent"),
-        ("max_iterations", limits.max_iterations, known.iteration, f"iteration {known.iteration} has begun"),
-        (
-            "max_time_minutes",
-            limits.max_time_minutes,
-            known.elapsed_minutes,
-            f"{known.elapsed_minutes:g} active minutes are over",
-        ),
-    )
-    below = [f"{name}: {said} already, give more" for name, wanted, used, said in spent if wanted and wanted < used]
-    if below:
-        raise InvalidRequestError(f"{'; '.join(below)}; to stop it: overnight pause {sid} (or cancel)")
-
-
 def _too_open(egress: EgressMode, at_most: EgressMode) -> str:
     said = (
         f"egress: the worker allows no more network than '{at_most}', and the session wants '{egress}'; choose"
@@ -383,7 +370,8 @@ def _details(spec: SessionSpec) -> str:
         spec.goal[:4_000],
         "",
         f"- validation: `{spec.validation_command or 'chosen by the plan'}`",
-        f"- limits: {iterations}, {limits.max_time_minutes:g} minutes, ${limits.max_cost_usd:g}",
+        f"- limits: {iterations}, {limits.max_time_minutes:g} minutes, ${limits.max_cost_usd:g}"
+        + (f", {counted(limits.max_tokens, 'token')}" if limits.max_tokens else ""),
         f"- network: {' '.join([spec.egress.mode, *spec.egress.allow])}",
         f"- branch: `{view.branch(spec.session_id)}`",
     ]

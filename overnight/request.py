@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
@@ -36,6 +37,17 @@ from workflows.contracts.text import (
 )
 
 _TABLE = Redactor()
+_KEPT = ("goal", "project", "ref", "validation_command", "setup_command", "model", "session_id")
+"""Fields with one text, which status, report and history show later."""
+_READ = "say where it is to be read from instead, such as the name of a variable or a file"
+_INSTEAD = {
+    "validation_command": "let the command read it from a variable or a file instead",
+    "setup_command": "let the command read it from a variable or a file instead",
+    "allow_hosts": "name the host alone",
+    "ref": "name a branch, a tag or a commit",
+    "model": "name a model",
+    "session_id": "choose another id",
+}
 _NOT_YET = {
     "iterative": "mode 'iterative' (approval after the plan and after each iteration) is not in this version;"
     " use 'autonomous', and pause or steer the session while it runs",
@@ -86,7 +98,9 @@ class NewSession(BaseModel):
     max_iterations: Annotated[int, Field(ge=1, le=10_000)] = 50
     max_time_minutes: Annotated[float, Field(gt=0, le=100_000)] = 60
     max_cost_usd: Annotated[float, Field(gt=0, le=100_000)] | None = None
+    max_tokens: Annotated[int, Field(ge=1_000, le=1_000_000_000_000)] | None = None
     on_limit: Literal["pause", "fail"] = "pause"
+    on_usage_limit: Literal["wait", "pause"] = "wait"
     egress: EgressMode | None = None
     """Network of what runs in the sandbox; absent: ``allow-list`` when hosts are given, else the installation's."""
     allow_hosts: Annotated[list[Host], Field(max_length=MAX_DESTINATIONS)] = []
@@ -124,11 +138,16 @@ class NewSession(BaseModel):
         }
         if refused := [_NOT_YET[name] for name, wanted in asked.items() if wanted]:
             raise InvalidRequestError("; ".join(refused))
-        told = {"goal": request.goal, "project": request.project or ""}
-        told |= {f"success_criteria.{n}": wish for n, wish in enumerate(request.success_criteria)}
-        for name, text in told.items():
+        for name, text in request._told():
             refuse_secrets(name, text)
         return request
+
+    def _told(self) -> Iterator[tuple[str, str]]:
+        """Every text that a person chose, under its field's name."""
+        for name in _KEPT:
+            yield name, getattr(self, name) or ""
+        for name in ("success_criteria", "allow_hosts"):
+            yield from ((f"{name}.{n}", text) for n, text in enumerate(getattr(self, name)))
 
     def network(self, settings: Settings) -> Egress:
         """Where what runs in the sandbox may go. Raises ``InvalidRequestError``."""
@@ -154,20 +173,26 @@ class NewSession(BaseModel):
                 max_iterations=self.max_iterations,
                 max_time_minutes=self.max_time_minutes,
                 max_cost_usd=self.max_cost_usd or settings.max_cost_usd,
+                max_tokens=self.max_tokens,
             ),
             on_limit=self.on_limit,
+            on_usage_limit=self.on_usage_limit,
             egress=self.network(settings),
             models=Models(**{role: self.model or settings.model_for(role) for role in Models.model_fields}),  # type: ignore[arg-type]
         )
 
 
 def refuse_secrets(name: str, text: str) -> None:
-    """Raises ``InvalidRequestError`` for words that hold a secret: Temporal's history keeps them for ever."""
+    """Raises ``InvalidRequestError`` for words that hold a secret: Temporal's history keeps them for ever.
+
+    The message names the field and what to do instead, and never tells the secret.
+    """
     found = next((f for f in _TABLE.findings(text) if f.sure), None)
     if found is not None:
+        instead = _INSTEAD.get(name.partition(".")[0], _READ)
         raise InvalidRequestError(
             f"{name}: line {found.line} holds what looks like a secret ({found.rule}), and a session keeps what it is"
-            " told; say where it is to be read from instead, such as the name of a variable or a file"
+            f" told; {instead}"
         )
 
 
@@ -188,7 +213,14 @@ def problems(error: ValidationError) -> list[str]:
     said: list[str] = []
     for problem in error.errors(include_url=False):
         field = ".".join(str(part) for part in problem["loc"]) or "request"
-        given = repr(problem.get("input"))
-        shown = given if len(given) <= 60 else f"{given[:57]}..."
-        said.append(f"{field}: {problem['msg'][0].lower()}{problem['msg'][1:]} (given: {shown})")
+        words = _TABLE.text(problem["msg"])
+        said.append(f"{field}: {words[0].lower()}{words[1:]} (given: {_shown(problem.get('input'))})")
     return said
+
+
+def _shown(given: Any) -> str:
+    """What was given, briefly, and nothing of it when it holds a secret: a part of one would still tell."""
+    if _TABLE.findings(given if isinstance(given, str) else repr(given)):
+        return "not repeated here, it looks like a secret"
+    shown = repr(given)
+    return shown if len(shown) <= 60 else f"{shown[:57]}..."

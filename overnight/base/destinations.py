@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
+from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
@@ -15,6 +16,24 @@ Network = IPv4Network | IPv6Network
 _MAX_HOST = 253
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
 _NUMERIC = re.compile(r"[0-9]+|0x[0-9a-f]*")
+
+
+_NOT_PUBLIC: tuple[tuple[Network, str], ...] = tuple(
+    (ip_network(text), what)
+    for text, what in (
+        ("127.0.0.0/8", "this machine itself"),
+        ("::1/128", "this machine itself"),
+        ("10.0.0.0/8", "a private address"),
+        ("172.16.0.0/12", "a private address"),
+        ("192.168.0.0/16", "a private address"),
+        ("100.64.0.0/10", "a private address of a carrier"),
+        ("169.254.0.0/16", "a link-local address"),
+        ("fc00::/7", "a private address"),
+        ("fe80::/10", "a link-local address"),
+    )
+)
+_PRIVATE_NAMES = ("localhost", "local", "localdomain", "internal", "intranet", "lan", "home.arpa", "corp")
+"""Last parts of names that the public system of names does not have."""
 
 
 @dataclass(frozen=True)
@@ -159,6 +178,62 @@ def _read_network(text: str) -> Entry:
     if str(network.network_address) != base.lower():
         raise ValueError(f"the bits after the prefix are not zero: write {network}")
     return Entry(port, network=network)
+
+
+def out_of_reach(allow: Iterable[str], exceptions: Iterable[str]) -> list[str]:
+    """For each entry of a session's allow-list that is no public destination, a sentence that says so.
+
+    ``exceptions`` are the installation's, which open such destinations. Entries that cannot be read say nothing here.
+    """
+    opened = [entry for text in exceptions if (entry := _entry_or_none(text)) is not None]
+    said = []
+    for text in allow:
+        entry = _entry_or_none(text)
+        what = _not_public(entry) if entry is not None else None
+        if entry is None or what is None or any(_covers(one, entry) for one in opened):
+            continue
+        named = text if entry.port is not None or what != _NOT_PUBLIC[0][1] else f"{text}:PORT"
+        said.append(
+            f"{text} is {what}, and sessions reach public addresses only; to open it, start the worker with"
+            f" OVERNIGHT_EGRESS_EXCEPTIONS={named} (overnight down && overnight up)"
+        )
+    return said
+
+
+def _not_public(entry: Entry) -> str | None:
+    """What it is that is not public, as far as an entry's own text tells."""
+    if (network := entry.network) is not None:
+        return next((what for private, what in _NOT_PUBLIC if _within(network, private)), None)
+    if any(entry.name == last or entry.name.endswith(f".{last}") for last in _PRIVATE_NAMES):
+        return _NOT_PUBLIC[0][1] if entry.name.endswith("localhost") else "a name of a private network"
+    alone = "." not in entry.name and entry.itself and not entry.below
+    return "a name of a private network" if alone else None
+
+
+def _covers(wider: Entry, entry: Entry) -> bool:
+    """Whether all that ``entry`` means is meant by ``wider``, too."""
+    if wider.port not in (None, entry.port):
+        return False
+    if entry.network is not None:
+        return wider.network is not None and _within(entry.network, wider.network)
+    if wider.network is not None:
+        return False
+    if entry.name == wider.name:
+        return (wider.itself or not entry.itself) and (wider.below or not entry.below)
+    return wider.below and entry.name.endswith(f".{wider.name}")
+
+
+def _within(network: Network, wider: Network) -> bool:
+    if isinstance(network, IPv4Network):
+        return isinstance(wider, IPv4Network) and network.subnet_of(wider)
+    return isinstance(wider, IPv6Network) and network.subnet_of(wider)
+
+
+def _entry_or_none(text: str) -> Entry | None:
+    try:
+        return _read(text)
+    except ValueError:
+        return None
 
 
 def problem_of(text: str) -> str | None:

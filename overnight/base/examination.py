@@ -13,6 +13,8 @@ class Finding(BaseModel):
     name: str
     state: Literal["green", "yellow", "red"]
     detail: str
+    lines: list[str] = []
+    """More of it, one line each."""
     fix: str = ""
     """What to do when it is not green."""
 
@@ -27,4 +29,9 @@ class Examination(BaseModel):
         return all(f.state != "red" for f in self.findings)
 
     def as_text(self) -> str:
-        return "\n".join(f"{f.state}: {f.name}: {f.detail}{f' -> {f.fix}' if f.fix else ''}" for f in self.findings)
+        return "\n".join(line for finding in self.findings for line in _lines(finding))
+
+
+def _lines(found: Finding) -> list[str]:
+    fix = f" -> {found.fix}" if found.fix else ""
+    return [f"{found.state}: {found.name}: {found.detail}{fix}", *(f"  {line}" for line in found.lines)]

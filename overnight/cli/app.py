@@ -87,9 +87,14 @@ def run(
     max_iterations: Annotated[int | None, typer.Option(help="Most iterations. (default: 50)")] = None,
     max_minutes: Annotated[float | None, typer.Option(help="Most minutes of active time. (default: 60)")] = None,
     max_cost: Annotated[float | None, typer.Option(metavar="USD", help="Most US dollars. (default: 20)")] = None,
+    max_tokens: Annotated[int | None, typer.Option(help="Most tokens, cached ones too. (default: any)")] = None,
     model: Annotated[str | None, typer.Option(help="Claude model for every role.")] = None,
     on_limit: Annotated[
         Literal["pause", "fail"] | None, typer.Option(help="What to do at a limit. (default: pause)")
+    ] = None,
+    on_usage_limit: Annotated[
+        Literal["wait", "pause"] | None,
+        typer.Option(help="At a usage limit of the model's service: wait for its reset, or pause. (default: wait)"),
     ] = None,
     egress: Egress = None,
     allow_host: AllowHost = None,
@@ -118,8 +123,10 @@ def run(
         max_iterations=max_iterations,
         max_time_minutes=max_minutes,
         max_cost_usd=max_cost,
+        max_tokens=max_tokens,
         model=model,
         on_limit=on_limit,
+        on_usage_limit=on_usage_limit,
         egress=egress,
         allow_hosts=allow_host,
         session_id=session_id,
@@ -250,12 +257,15 @@ def limits(
     max_cost: Annotated[float | None, typer.Option(metavar="USD", help="Most US dollars.")] = None,
     max_iterations: Annotated[int | None, typer.Option(help="Most iterations.")] = None,
     max_minutes: Annotated[float | None, typer.Option(help="Most minutes of active time.")] = None,
+    max_tokens: Annotated[int | None, typer.Option(help="Most tokens, cached ones too.")] = None,
     json: Json = False,
 ) -> int:
     """Set new limits, from a terminal only; a session that a limit paused goes on."""
     from overnight.cli.steering import limits as work
 
-    return work(session_id, max_cost, max_iterations, max_minutes, json=json)
+    given = {"max_cost_usd": max_cost, "max_iterations": max_iterations}
+    given |= {"max_time_minutes": max_minutes, "max_tokens": max_tokens}
+    return work(session_id, {name: value for name, value in given.items() if value is not None}, json=json)
 
 
 @app.command(rich_help_panel=STACK)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json as jsons
+import os
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from overnight.base.examination import Examination, Finding
 from overnight.base.settings import Settings, app_dir
 from overnight.cli import inspection, output
 from overnight.cli.codes import Code
+from overnight.cli.in_use import as_it_runs, settings_finding
 from overnight.cli.session import run
 from overnight.cli.settings import load
 
@@ -43,8 +45,10 @@ def run_checks(settings: Settings, *, offline: bool) -> list[Finding]:
     async def all_of_it() -> int:
         host = asyncio.create_task(asyncio.to_thread(examine_host, offline=offline))
         found.extend([inspection.python(), inspection.git(), inspection.home(settings)])
-        found.extend(await inspection.temporal_and_worker(settings))
-        found.extend(await host)
+        engine = await inspection.engine(settings)
+        found.extend(engine.findings)
+        found.extend(as_it_runs(await host, engine))
+        found.append(settings_finding(settings, os.environ, engine))
         return Code.OK
 
     run(all_of_it())
@@ -86,6 +90,8 @@ def _show(findings: Sequence[Finding]) -> None:
             finding.detail,
         )
         console.print(line, soft_wrap=True)
+        for more in finding.lines:
+            console.print(Text(f"{'':<{12 + width}}{more}"), soft_wrap=True)
         if finding.fix and finding.state != "green":
             console.print(Text(f"{'':<{12 + width}}fix: {finding.fix}"), soft_wrap=True)
     red = sum(finding.state == "red" for finding in findings)

@@ -8,9 +8,11 @@ import re
 import subprocess
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from overnight.base.chosen import RENEW
 from overnight.base.credentials import find_credential
 from overnight.base.examination import Finding
 from overnight.base.settings import Settings
@@ -23,9 +25,20 @@ if TYPE_CHECKING:
     from overnight.client import Sessions
     from workflows.contracts.reads import HostAnswer
 
+
+@dataclass(frozen=True)
+class Engine:
+    """What was found of the engine, and what the worker that runs says of itself."""
+
+    findings: list[Finding]
+    host: HostAnswer | None = None
+    """Absent when no worker answers."""
+    embedded: bool = False
+    """The worker is on this machine, and starts with the settings of whoever starts it."""
+
+
 MIN_PYTHON = (3, 11)
 MIN_GIT = (2, 31)
-_RENEW = "overnight down && overnight up"
 _SECONDS = 10
 
 
@@ -65,7 +78,7 @@ def home(settings: Settings) -> Finding:
     return Finding(name="home", state="green", detail=detail)
 
 
-async def temporal_and_worker(settings: Settings) -> list[Finding]:
+async def engine(settings: Settings) -> Engine:
     """The engine: a Temporal of the person's own, or the embedded stack, which starts on demand."""
     from overnight.base.temporal import is_external
 
@@ -77,8 +90,9 @@ async def temporal_and_worker(settings: Settings) -> list[Finding]:
         idle = Finding(
             name="stack", state="yellow", detail="not running", fix="nothing to do: it starts on demand (overnight up)"
         )
-        return [server, idle]
-    return [server, _supervisor(stack), await _embedded_worker(settings, stack)]
+        return Engine([server, idle])
+    worker, host = await _embedded_worker(settings, stack)
+    return Engine([server, _supervisor(stack), worker], host, embedded=True)
 
 
 def _server_program() -> Finding:
@@ -99,65 +113,67 @@ def _supervisor(stack: Stack) -> Finding:
     if stack.supervisor is None:
         return Finding(name="stack", state="yellow", detail=f"nobody looks after it; {where}", fix="overnight up")
     if stack.problem is not None:
-        fix = f"see {stack.home / 'logs'}, then {_RENEW}"
+        fix = f"see {stack.home / 'logs'}, then {RENEW}"
         return Finding(name="stack", state="yellow", detail=stack.problem, fix=fix)
     if stack.version != VERSION:
         detail = f"of version {stack.version}, this is {VERSION}; {where}"
-        return Finding(name="stack", state="yellow", detail=detail, fix=_RENEW)
+        return Finding(name="stack", state="yellow", detail=detail, fix=RENEW)
     return Finding(name="stack", state="green", detail=f"supervisor runs (pid {stack.supervisor.pid}); {where}")
 
 
-async def _embedded_worker(settings: Settings, stack: Stack) -> Finding:
+async def _embedded_worker(settings: Settings, stack: Stack) -> tuple[Finding, HostAnswer | None]:
     if stack.worker is None or stack.server is None:
-        fix = f"see {stack.home / 'logs'}, then {_RENEW}"
-        return Finding(name="worker", state="yellow", detail="not running at this moment", fix=fix)
+        fix = f"see {stack.home / 'logs'}, then {RENEW}"
+        return Finding(name="worker", state="yellow", detail="not running at this moment", fix=fix), None
     from overnight.connection import open_connection
 
     try:
         connection = await open_connection(settings, need_worker=False)
     except SessionError as error:
-        return Finding(name="worker", state="red", detail=str(error).splitlines()[0], fix=_RENEW)
+        return Finding(name="worker", state="red", detail=str(error).splitlines()[0], fix=RENEW), None
     return await _worker(connection.sessions)
 
 
-async def _external(settings: Settings) -> list[Finding]:
+async def _external(settings: Settings) -> Engine:
     from overnight.connection import open_connection
 
     try:
         connection = await open_connection(settings)
     except SessionError as error:
         fix = "start it, or unset TEMPORAL_ADDRESS (or the profile) to use the embedded one"
-        return [Finding(name="Temporal server", state="red", detail=str(error).splitlines()[0][:300], fix=fix)]
+        return Engine([Finding(name="Temporal server", state="red", detail=str(error).splitlines()[0][:300], fix=fix)])
     own = Finding(name="Temporal server", state="green", detail="your own, and it answers")
-    return [own, await _worker(connection.sessions)]
+    worker, host = await _worker(connection.sessions)
+    return Engine([own, worker], host)
 
 
-async def _worker(sessions: Sessions) -> Finding:
+async def _worker(sessions: Sessions) -> tuple[Finding, HostAnswer | None]:
     try:
         host = await sessions.host()
     except SessionError:
         detail = "none answers, or it is busy"
-        return Finding(name="worker", state="red", detail=detail, fix=f"{_RENEW}; elsewhere: start overnight-worker")
+        fix = f"{RENEW}; elsewhere: start overnight-worker"
+        return Finding(name="worker", state="red", detail=detail, fix=fix), None
     here = f"{host.version} on {host.host} (pid {host.pid})"
     if host.version != VERSION:
-        return Finding(name="worker", state="yellow", detail=f"{here}; this is {VERSION}", fix=_RENEW)
-    return _holding(host, here)
+        return Finding(name="worker", state="yellow", detail=f"{here}; this is {VERSION}", fix=RENEW), host
+    return _holding(host, here), host
 
 
 def _holding(host: HostAnswer, here: str) -> Finding:
     own = find_credential()
     if host.credential is None:
-        fix = f"set a credential (see below), then {_RENEW}"
+        fix = f"set a credential (see below), then {RENEW}"
         return Finding(name="worker", state="red", detail=f"{here} holds no credential", fix=fix)
     held = f"{host.credential.partition(':')[0]} from {host.credential_source}"
     if own is not None and own.fingerprint != host.credential:
         detail = f"{here} holds another credential ({held}) than yours ({own.kind} from {own.source})"
-        return Finding(name="worker", state="yellow", detail=detail, fix=f"to use yours: {_RENEW}")
+        return Finding(name="worker", state="yellow", detail=detail, fix=f"to use yours: {RENEW}")
     detail = f"{here} holds {'your' if own else 'a'} credential ({held}); sandbox: {host.isolation}"
     if host.isolation_full:
         return Finding(name="worker", state="green", detail=detail)
     state: Literal["yellow", "red"] = "yellow" if host.unsandboxed_allowed else "red"
-    fix = f"mend the isolation of its host (`overnight doctor` there says how), then {_RENEW}"
+    fix = f"mend the isolation of its host (`overnight doctor` there says how), then {RENEW}"
     return Finding(name="worker", state=state, detail=f"{detail} ({host.isolation_problem})", fix=fix)
 
 

@@ -13,7 +13,7 @@ from rich.text import Text
 from overnight.cli import output
 from overnight.cli.board import board
 from overnight.cli.criteria import Row
-from overnight.cli.plain import event_line, failures
+from overnight.cli.plain import event_lines, failures
 
 if TYPE_CHECKING:
     from workflows.contracts.state import Event
@@ -42,7 +42,8 @@ class LiveView:
             self._live.start()
             events = events[-PAST_EVENTS:]
         for event in events:
-            self._say(event_line(event), _STYLES.get(event.kind, ""))
+            for line in event_lines(event):
+                self._say(line, _STYLES.get(event.kind, ""))
             if event.kind == "validation" and event is events[-1]:
                 for line in failures(status):
                     self._say(line, "dim red")

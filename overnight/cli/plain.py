@@ -10,6 +10,7 @@ from overnight.cli import output
 from overnight.cli.criteria import Row
 from overnight.cli.outcome import next_steps
 from overnight.cli.session import headline, known
+from overnight.hints import AS_OPTIONS, hint_of_event, hint_of_result
 from workflows.policy.words import plainly
 
 if TYPE_CHECKING:
@@ -34,7 +35,8 @@ class Lines:
         """New events, then where the session stands if that is new."""
         self._trouble = ""
         for event in events:
-            output.say(event_line(event))
+            for line in event_lines(event):
+                output.say(line)
         if any(event.kind == "validation" for event in events):
             for line in self._failures(status):
                 output.say(line)
@@ -94,6 +96,13 @@ def event_line(event: Event) -> str:
     return f"{clock(event.time)}  {event.kind:<10}  {event.text}"
 
 
+def event_lines(event: Event) -> Iterator[str]:
+    """An event, and below it what can be done about it, if anything."""
+    yield event_line(event)
+    if hint := hint_of_event(event, AS_OPTIONS):
+        yield f"          hint        {hint}"
+
+
 def standing(status: SessionStatus) -> str:
     """Where the session stands, and what it waits for."""
     parts = [headline(status)]
@@ -115,6 +124,8 @@ def failures(status: SessionStatus) -> Iterator[str]:
         yield f"          failed      {result.criterion}: {result.command} ({how})"
         said = [line for line in result.tail.splitlines() if line.strip()]
         yield from (f"                      | {line[:120]}" for line in said[-TAIL_LINES:])
+        if hint := hint_of_result(result):
+            yield f"          hint        {hint}"
 
 
 def clock(moment: datetime) -> str:

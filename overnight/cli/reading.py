@@ -97,13 +97,14 @@ def events(session_id: str, after: int, *, json: bool) -> int:
     """``overnight events``."""
 
     async def work(connection: Connection) -> int:
-        from overnight.cli.plain import event_line
+        from overnight.cli.plain import event_lines
 
         for event in (await connection.sessions.events(session_id, after=after)).events:
             if json:
                 output.as_json(event)
             else:
-                output.say(f"{event.seq:>4}  {event_line(event)}")
+                for n, line in enumerate(event_lines(event)):
+                    output.say(f"{'' if n else event.seq:>4}  {line}")
         return Code.OK
 
     return on_sessions(work, json=json)

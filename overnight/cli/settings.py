@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from pydantic import ValidationError
-from pydantic_settings import SettingsError
+import os
 
+from pydantic import ValidationError
+
+from overnight.base import chosen, sanity
 from overnight.base.settings import Settings
 from overnight.cli.trouble import CliError
 
@@ -14,24 +16,17 @@ def load() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        raise CliError(
-            "; ".join(
-                _told(problem["loc"], problem["msg"], problem.get("input"))
-                for problem in error.errors(include_url=False)
-            )
-        ) from None
-    except SettingsError as error:
-        raise CliError(f"{_named(str(error))}: it must be JSON") from None
+        raise CliError("; ".join(chosen.problems(error))) from None
     except RuntimeError as error:  # no home folder to put ~ in
         raise CliError(f"OVERNIGHT_HOME: {error}") from None
 
 
-def _told(where: tuple[int | str, ...], what: str, given: object) -> str:
-    name = f"OVERNIGHT_{str(where[0]).upper()}" if where else "settings"
-    return f"{name}: {what[0].lower()}{what[1:]} (given: {str(given)[:80]!r})"
+def load_for_work() -> tuple[Settings, list[str]]:
+    """Settings for starting a worker or a session, and notes on those that do nothing or leave too little.
 
-
-def _named(text: str) -> str:
-    """pydantic-settings says: error parsing value for field "models" from source ..."""
-    parts = text.split('"')
-    return f"OVERNIGHT_{parts[1].upper()}" if len(parts) > 2 else text
+    Raises ``CliError`` for those that no worker may run with, too.
+    """
+    settings = load()
+    if wrong := [*sanity.exposing(settings), *sanity.missing(settings)]:
+        raise CliError("; ".join(wrong))
+    return settings, [*chosen.unknown(os.environ), *sanity.tight(settings)]

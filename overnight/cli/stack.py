@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from overnight.base.chosen import without_effect
 from overnight.base.settings import Settings
 from overnight.base.version import VERSION
 from overnight.cli import output
 from overnight.cli.codes import Code
 from overnight.cli.session import START_SECONDS, connect, run
-from overnight.cli.settings import load
+from overnight.cli.settings import load, load_for_work
+from overnight.errors import SessionError
 from overnight.stack import Stack, ensure_up, find
 from overnight.stack import down as stop
 
 
 def up(*, json: bool) -> int:
     """``overnight up``; with a Temporal of the person's own it only looks whether that answers."""
-    settings = load()
+    settings, notes = load_for_work()
     from overnight.base.temporal import is_external
 
+    if not json:
+        _note(notes)
     if is_external():
         return _external(settings, json=json)
 
@@ -24,9 +28,11 @@ def up(*, json: bool) -> int:
         if not json:
             output.note(f"{stage} ...")
 
+    ran = (found := find(settings)) is not None and found.worker is not None
     stack = ensure_up(settings, wait_seconds=START_SECONDS, on_progress=progress)
+    late = run(_without_effect(settings)) if ran else []
     if json:
-        output.as_json(_as_object(stack))
+        output.as_json({**_as_object(stack), "notes": [*notes, *late]})
     else:
         output.say(f"Overnight is up in {stack.home}")
         output.say(f"  Temporal    {stack.address}")
@@ -34,7 +40,24 @@ def up(*, json: bool) -> int:
         output.say(f"  worker      {credential_words(stack)}")
         if stack.version != VERSION:
             output.say(f"  version     {stack.version}, this is {VERSION}; to renew: overnight down && overnight up")
+        _note(late)
     return Code.OK
+
+
+async def _without_effect(settings: Settings) -> list[str]:
+    """Settings of this shell that a worker which ran already does not have."""
+    from overnight.connection import open_connection
+
+    try:
+        connection = await open_connection(settings, need_worker=False)
+        return without_effect(settings, (await connection.sessions.host()).settings)
+    except SessionError:
+        return []  # the stack is up; what its worker was started with is a question for doctor
+
+
+def _note(notes: list[str]) -> None:
+    for note in notes:
+        output.note(f"note: {note}")
 
 
 def down(*, json: bool) -> int:

@@ -13,10 +13,11 @@ from overnight.base.credentials import HOW_TO_GET_ONE, Credential, find_credenti
 from overnight.cli import output
 from overnight.cli.codes import Code
 from overnight.cli.following import View, follow
+from overnight.cli.options import in_options
 from overnight.cli.outcome import tell_end
 from overnight.cli.plain import JsonLines, Lines, standing
 from overnight.cli.session import code_of, connect, newest, run
-from overnight.cli.settings import load
+from overnight.cli.settings import load, load_for_work
 from overnight.cli.trouble import CliError
 from overnight.errors import InvalidRequestError
 from overnight.request import NewSession
@@ -42,7 +43,9 @@ def run_session(goal: str, *, project: str | None, detach: bool, wait: bool, jso
     if goal == "-":
         goal = sys.stdin.read()
     request = NewSession.parse(goal=goal, project=located(project), **choices)
-    settings = load()
+    settings, notes = load_for_work()
+    for note in notes:
+        output.note(f"note: {note}")
     request.network(settings)
     credential = ready(settings, json=json)
     if request.project is not None and not _may_be_there(request.project):
@@ -168,6 +171,8 @@ def _say_started(began: Started) -> None:
     output.say(f"  watch    overnight watch {began.session_id}")
     if began.warning:
         output.note(f"WARNING: {began.warning}")
+    for note in began.notes:
+        output.note(f"note: {in_options(note)}")
 
 
 async def _followed(sessions: Sessions, session_id: str, *, wait: bool, json: bool) -> int:

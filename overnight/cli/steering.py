@@ -59,14 +59,10 @@ def cancel(session_id: str, *, reason: str, yes: bool, json: bool) -> int:
     return _send(lambda sessions: sessions.cancel(session_id, reason=reason), said, json=json)
 
 
-def limits(
-    session_id: str, max_cost: float | None, max_iterations: int | None, max_minutes: float | None, *, json: bool
-) -> int:
+def limits(session_id: str, chosen: dict[str, float], *, json: bool) -> int:
     """``overnight limits``: a budget is a person's to raise, so a person must be there."""
-    given = {"max_cost_usd": max_cost, "max_iterations": max_iterations, "max_time_minutes": max_minutes}
-    chosen = {name: value for name, value in given.items() if value is not None}
     if not chosen:
-        raise CliError("give at least one of --max-cost, --max-iterations, --max-minutes")
+        raise CliError("give at least one of --max-cost, --max-iterations, --max-minutes, --max-tokens")
     if not sys.stdin.isatty():
         raise CliError("limits are raised by a person at a terminal, and standard input is not one")
 
@@ -85,9 +81,10 @@ def limits(
         if json:
             output.as_json(status)
         else:
+            tokens = f", {counted(status.max_tokens, 'token')}" if status.max_tokens else ""
             output.say(
                 f"{session_id}: ${status.max_cost_usd:.2f}, {counted(status.max_iterations, 'iteration')},"
-                f" {status.max_time_minutes:g} active minutes; now {headline(status)}"
+                f" {status.max_time_minutes:g} active minutes{tokens}; now {headline(status)}"
             )
         return Code.OK
 

@@ -51,9 +51,10 @@ def _known(error: Exception) -> tuple[str, Code] | None:
     if isinstance(error, CliError):
         return str(error), error.code
     if isinstance(error, errors.InvalidRequestError):
+        from overnight.base.wording import reworded
         from overnight.cli.options import in_options
 
-        return in_options(str(error)), Code.USAGE
+        return in_options(reworded(str(error))), Code.USAGE
     codes: tuple[tuple[type[Exception], Code], ...] = (
         (errors.UnknownSessionError, Code.UNKNOWN),
         (errors.UnreachableError, Code.UNREACHABLE),
@@ -73,8 +74,11 @@ def _usage(error: Exception) -> tuple[str, Code] | None:
         return None
     context = getattr(error, "ctx", None)
     where = f" (see `{context.command_path} --help`)" if context is not None else ""
+    from overnight.base.redaction import Redactor
+
     told = error.format_message() if hasattr(error, "format_message") else str(error)
-    return f"{' '.join(str(told).split())}{where}", Code.USAGE
+    # It repeats what was given, which may have been meant for another option.
+    return f"{' '.join(Redactor().text(str(told)).split())}{where}", Code.USAGE
 
 
 def _unexpected(error: Exception) -> str:

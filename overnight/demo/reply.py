@@ -161,10 +161,11 @@ class Hang:
 
 @dataclass(frozen=True, kw_only=True)
 class Cut:
-    """The connection is closed in the middle of the reply."""
+    """The connection is closed in the middle of the reply; with ``reset`` as by a host that fell over."""
 
     after: Stage = "request"
     usage: Usage = Usage()
+    reset: bool = False
 
 
 Fault: TypeAlias = HttpError | Hang | Cut

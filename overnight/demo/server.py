@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import socket
+import struct
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -138,10 +139,13 @@ class ScriptedModel:
         for wait in waits:
             wait.cancel()
 
-    def drop(self, client: tuple[str, int]) -> None:
+    def drop(self, client: tuple[str, int], *, reset: bool = False) -> None:
         """Closes the connection from the address ``client``, whatever it is in the middle of."""
         for connection in self._server.server_state.connections:
             if isinstance(connection, H11Protocol) and connection.client == client:
+                if reset:
+                    end = connection.transport.get_extra_info("socket")
+                    end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 connection.transport.close()
 
 
@@ -170,7 +174,7 @@ class _Delivery(Response):
                     await _send(send, 200, _EVENTS, wire.broken(request, reply.after, reply.usage), end=False)
                 if isinstance(reply, Hang):
                     await self._model.rest(receive)
-                self._model.drop(scope["client"])
+                self._model.drop(scope["client"], reset=isinstance(reply, Cut) and reply.reset)
                 await receive()
 
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from overnight.client import Accepted
 from overnight.client import Started as Began
+from overnight.hints import AS_ARGUMENTS, hint_of_event, hint_of_result
 from overnight.mcp.arguments import State
 from workflows.contracts.outcome import Usage
 from workflows.contracts.reads import DiffAnswer
@@ -66,6 +67,8 @@ class TestLine(BaseModel):
     timed_out: bool
     rate: float
     tail: str
+    hint: str = ""
+    """What the way it failed calls for beyond the project; empty when nothing."""
 
 
 class ErrorLine(BaseModel):
@@ -97,6 +100,8 @@ class SessionAnswer(Summary):
     test_results: list[TestLine]
     success_rate: float
     max_cost_usd: float
+    max_tokens: int | None
+    tokens: int
     elapsed_minutes: float
     max_time_minutes: float
     estimated_completion: datetime | None
@@ -153,6 +158,8 @@ class EventLine(BaseModel):
     time: datetime
     kind: str
     text: str
+    hint: str = ""
+    """What opens what was blocked, or raises the limit that was hit; empty when nothing."""
 
 
 class EventsAnswer(Answer):
@@ -222,6 +229,7 @@ def started(known: Began, notice: str) -> Started:
     """A session that was started, now or by an earlier call with the same id."""
     there = "It was there already under this session_id: nothing was started, and it keeps its own arguments."
     told = [there if known.existed else "", f"WARNING: {known.warning}." if known.warning else "", notice]
+    told += [f"{note}." for note in known.notes]
     return Started(**{**_common(known, Started), "notice": " ".join(part for part in told if part)})
 
 
@@ -290,7 +298,7 @@ def events_answer(known: SessionStatus, found: Events, after: int, limit: int) -
     return EventsAnswer(
         session_id=known.session_id,
         status=known.status.value,
-        events=[EventLine(seq=e.seq, time=e.time, kind=e.kind, text=e.text) for e in shown],
+        events=[EventLine(**e.model_dump(), hint=hint_of_event(e, AS_ARGUMENTS)) for e in shown],
         next_after=last,
         more=more,
         forgotten=max(0, found.first_seq - after - 1) if found.first_seq else 0,
@@ -347,6 +355,8 @@ def _common(known: SessionStatus, answer: type[BaseModel]) -> dict[str, Any]:
     values = {name: told[name] for name in answer.model_fields if name in told}
     if "sandbox" in values:
         values["sandbox"] = plainly(known.sandbox)
+    if "test_results" in values:
+        values["test_results"] = [{**ran.model_dump(), "hint": hint_of_result(ran)} for ran in known.test_results]
     return {**values, "status": known.status.value, "next": advice(known)}
 
 

@@ -71,6 +71,14 @@ MaxCostUsd = Annotated[
     Field(description="Budget in USD until it pauses; default: the installation's (20).", **_OPTIONAL),
 ]
 OnLimit = Annotated[Literal["pause", "fail"], Field(description="At a limit: pause, or end as failed.")]
+MaxTokens = Annotated[
+    Annotated[int, Field(ge=1_000, le=1_000_000_000_000)] | None,
+    Field(description="Most tokens of all kinds until it pauses; default: any number.", **_OPTIONAL),
+]
+OnUsageLimit = Annotated[
+    Literal["wait", "pause"],
+    Field(description="At a usage limit of the model's service: wait for its reset and go on, or pause."),
+]
 Egress = Annotated[
     Literal["public", "allow-list", "none", "host"] | None,
     Field(

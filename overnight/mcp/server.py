@@ -15,6 +15,7 @@ from mcp.types import CallToolResult, InputRequiredResult, Tool
 from pydantic import ValidationError
 from temporalio.service import RPCError
 
+from overnight.base.wording import reworded
 from overnight.errors import SessionError
 from overnight.mcp.engine import Engine
 from overnight.request import problems
@@ -47,7 +48,11 @@ class OvernightServer(MCPServer[Engine]):
         tools = {tool.name: tool for tool in await super().list_tools()}
         if name not in tools:
             raise ToolError(f"There is no tool {_quoted(name, tools)}. The tools are: {', '.join(tools)}.")
-        known = tools[name].input_schema.get("properties", {})
+        schema = tools[name].input_schema
+        known = schema.get("properties", {})
+        # Some clients send every argument, those that they have no value for as null.
+        required = schema.get("required", [])
+        arguments = {key: value for key, value in arguments.items() if value is not None or key in required}
         if unknown := [argument for argument in arguments if argument not in known]:
             named = ", ".join(_quoted(argument, known) for argument in unknown)
             raise ToolError(f"Unknown argument {named}. {name} takes: {', '.join(known) or 'none'}.")
@@ -91,12 +96,14 @@ def _in_words(tool: str, error: ToolError) -> ToolError:
     cause = error.__cause__
     match cause:
         case ValidationError() if not isinstance(error, UnexpectedToolError):
-            return ToolError("\n".join([f"Bad arguments for {tool}:", *(f"- {said}" for said in problems(cause))]))
+            return ToolError(
+                "\n".join([f"Bad arguments for {tool}:", *(f"- {reworded(said)}" for said in problems(cause))])
+            )
         case ToolError():
             return cause
         case SessionError():
             lines = [line for line in str(cause).splitlines() if not line.startswith(_LOG_LINE)]
-            return ToolError("\n".join(lines)[:4_000])
+            return ToolError(reworded("\n".join(lines))[:4_000])
         case RPCError():
             log.warning("Temporal refused a call", tool=tool, error=str(cause))
             return ToolError(

@@ -7,16 +7,19 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from overnight.base import chosen
 from overnight.base.credentials import Credential
 from overnight.base.redaction import Redactor, known_secrets
 from overnight.base.redaction.walk import redacted
 from overnight.base.settings import Settings
 from overnight.client import Sessions
 from overnight.errors import InvalidRequestError, NotReadyError, SessionError
+from overnight.mcp import answers
 from overnight.request import NewSession
 from tests.planted import planted, value_of
 from workflows.contracts.messages import RaiseLimits
-from workflows.contracts.reads import HostAnswer
+from workflows.contracts.reads import HostAnswer, ProjectAnswer
+from workflows.contracts.spec import Project
 from workflows.contracts.state import Status
 from workflows.contracts.status import SessionStatus
 
@@ -120,23 +123,6 @@ def session(**given: Any) -> SessionStatus:
     return SessionStatus.model_validate({**usual, **spent, **given})
 
 
-@pytest.mark.parametrize(
-    ("wanted", "words"),
-    [
-        ({"max_cost_usd": 2.49}, "max_cost_usd: $2.5000 is spent already"),
-        ({"max_iterations": 3}, "max_iterations: iteration 4 has begun already"),
-        ({"max_time_minutes": 30}, "max_time_minutes: 30.5 active minutes are over already"),
-        ({"max_cost_usd": 1, "max_iterations": 50}, "max_cost_usd: "),
-    ],
-)
-async def test_limits_below_what_is_spent_are_refused(wanted: dict[str, Any], words: str) -> None:
-    with pytest.raises(InvalidRequestError) as refused:
-        await Known(status=session()).raise_limits("some-id", RaiseLimits(**wanted))
-    assert str(refused.value).startswith(words)
-    assert str(refused.value).endswith("give more; to stop it: overnight pause some-id (or cancel)")
-    assert "max_iterations: " not in str(refused.value) or "max_cost_usd" not in wanted
-
-
 @pytest.mark.parametrize("wanted", [{"max_cost_usd": 2.5}, {"max_iterations": 4}, {"max_time_minutes": 31}])
 async def test_limits_that_are_not_spent_go_on_their_way(wanted: dict[str, Any]) -> None:
     with pytest.raises(AssertionError, match="was used"):
@@ -170,3 +156,36 @@ def test_words_that_hold_a_secret_are_refused(kind: str) -> None:
 def test_a_password_in_the_projects_url_is_refused() -> None:
     with pytest.raises(InvalidRequestError, match=r"project: .*url-credentials"):
         NewSession.parse(goal="x", project=f"https://ada:{value_of('url password', 3)}@git.example.com/shop.git")
+
+
+class Startable(Known):
+    """Sessions on a connection that takes whatever is started."""
+
+    def __init__(self, host: HostAnswer, **settings: Any) -> None:
+        super().__init__(host, **settings)
+        self._client: Any = Taking()
+
+    async def inspect(self, project: str | None, ref: str | None = None) -> ProjectAnswer:
+        return ProjectAnswer(project=Project(kind="new", key="k"))
+
+
+class Taking:
+    """A connection on which a session can be started."""
+
+    namespace = "default"
+
+    async def start_workflow(self, *_: Any, **__: Any) -> None:
+        """Nothing is started."""
+
+
+async def test_what_the_caller_chose_and_will_not_get_is_told_with_the_session() -> None:
+    running = chosen.told(Settings(egress_exceptions=["10.0.0.0/8"]))
+    request = NewSession.parse(goal="x", allow_hosts=["pkgs.dev", "10.1.2.3", "192.168.0.1"])
+    began = await Startable(worker(settings=running), egress_at_most="host").start(request)
+    ignored, unreached = began.notes
+    assert ignored.startswith("OVERNIGHT_EGRESS_AT_MOST=host does nothing here: the running worker was started with")
+    assert unreached.startswith("allow_hosts: 192.168.0.1 is a private address")
+    assert "OVERNIGHT_EGRESS_EXCEPTIONS=192.168.0.1" in unreached
+    assert unreached in answers.started(began, "").notice
+    same = await Startable(worker(settings=chosen.told(Settings()))).start(NewSession.parse(goal="x"))
+    assert same.notes == []

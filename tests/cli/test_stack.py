@@ -43,6 +43,32 @@ def test_doctor_on_a_healthy_engine(cli: Cli, finished: Finished) -> None:
     assert cli.environment["ANTHROPIC_API_KEY"] not in shown.out + str(done.json)
 
 
+def test_settings_that_a_running_worker_does_not_have_are_told(cli: Cli, finished: Finished) -> None:
+    """The worker goes by the settings of the shell that started it; another is told what of its own does nothing."""
+    other = {"OVERNIGHT_EGRESS_AT_MOST": "host", "OVERNIGHT_BOX_PROCESSES": "999", "OVERNIGHT_EGRES": "none"}
+    found = {finding["name"]: finding for finding in cli("doctor", "--offline", "--json", env=other).json["findings"]}
+    assert found["settings"]["state"] == "yellow"
+    assert "OVERNIGHT_EGRESS_AT_MOST: the running worker has public, this shell host" in found["settings"]["lines"]
+    assert "OVERNIGHT_BOX_PROCESSES: the running worker has 4096, this shell 999" in found["settings"]["lines"]
+    assert "overnight down && overnight up" in found["settings"]["fix"]
+    assert found["isolation"]["detail"].endswith("(of the running worker)")
+    assert "network: public at most; no exceptions" in found["isolation"]["lines"]
+    assert any(" 4096 processes" in line for line in found["isolation"]["lines"])
+    shown = cli("doctor", "--offline", env=other).out
+    assert "\n" + " " * 27 + "OVERNIGHT_EGRESS_AT_MOST: the running worker has public, this shell host\n" in shown
+
+    up = cli("up", env=other)
+    assert up.code == 0
+    assert "note: OVERNIGHT_EGRESS_AT_MOST=host does nothing here: the running worker was started with public" in up.err
+    assert "did you mean OVERNIGHT_EGRESS?" in up.err
+    assert len(cli("up", "--json", env=other).json["notes"]) == 3
+    assert cli("up", "--json").json["notes"] == []
+    ran = cli("run", "x", "--id", "other-settings", "--validate", "true", "--detach", env=other)
+    assert ran.code == 0, ran.err
+    assert "note: OVERNIGHT_EGRESS_AT_MOST=host does nothing here" in ran.err
+    cli("cancel", "other-settings", "--yes")
+
+
 def test_doctor_before_the_first_start(cli: Cli, tmp_path: Path) -> None:
     home = tmp_path / "home"
     fresh = {

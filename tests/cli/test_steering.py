@@ -111,7 +111,7 @@ def test_a_limit_pauses_and_a_person_at_a_terminal_raises_it(cli: Cli, tmp_path:
 
     bad = cli.on_terminal("limits", "limited", "--max-iterations", "0")
     assert bad.code == 2
-    assert "--max-iterations: input should be greater than or equal to 1" in bad.out
+    assert "--max-iterations: must be at least 1" in bad.out
     spent = cli.on_terminal("limits", "limited", "--max-iterations", "5", "--max-cost", "0.0001")
     assert spent.code == 2
     assert "--max-cost: $" in spent.out

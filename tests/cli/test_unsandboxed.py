@@ -34,6 +34,8 @@ def isolation(cli: Cli) -> tuple[int, str, str]:
     done = cli("doctor", "--offline", "--json")
     (found,) = [f for f in done.json["findings"] if f["name"] == "isolation"]
     assert "setting up uid map: Permission denied" in found["detail"]
+    assert [line for line in found["lines"] if line.startswith("lacks: ")]
+    assert not [line for line in found["lines"] if line.startswith("network: ")]
     return done.code, found["state"], found["fix"]
 
 

@@ -47,21 +47,21 @@ def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["run", ""], "goal: string should have at least 1 character"),
-        (["run", "   "], "goal: string should have at least 1 character"),
+        (["run", ""], "goal: must not be empty"),
+        (["run", "   "], "goal: must not be empty"),
         (["run", "a" * 20_001], "goal: is 20001 bytes long; the limit is 20000 bytes"),
         (["run", "ä" * 10_001], "goal: is 20002 bytes long"),
-        (["run", "x", "--threshold", "0"], "--threshold: input should be greater than 0"),
-        (["run", "x", "--threshold", "1.5"], "--threshold: input should be less than or equal to 1"),
-        (["run", "x", "--threshold", "nan"], "--threshold: input should be"),
+        (["run", "x", "--threshold", "0"], "--threshold: must be more than 0"),
+        (["run", "x", "--threshold", "1.5"], "--threshold: must be at most 1"),
+        (["run", "x", "--threshold", "nan"], "--threshold: must be "),
         (["run", "x", "--threshold", "much"], "'--threshold'"),
-        (["run", "x", "--max-iterations", "0"], "--max-iterations: input should be greater than or equal to 1"),
-        (["run", "x", "--max-minutes", "inf"], "--max-minutes: input should be"),
-        (["run", "x", "--max-cost", "-1"], "--max-cost: input should be greater than 0"),
-        (["run", "x", "--criterion", ""], "--criterion (number 1): string should have at least 1 character"),
+        (["run", "x", "--max-iterations", "0"], "--max-iterations: must be at least 1"),
+        (["run", "x", "--max-minutes", "inf"], "--max-minutes: must be at most 100000"),
+        (["run", "x", "--max-cost", "-1"], "--max-cost: must be more than 0"),
+        (["run", "x", "--criterion", ""], "--criterion (number 1): must not be empty"),
         (["run", "x", "--criterion", "fine", "--criterion", "x" * 401], "--criterion (number 2): is 401 bytes long"),
-        (["run", "x", *["--criterion", "x"] * 7], "--criterion: list should have at most 6 items"),
-        (["run", "x", "--max-cost", "0", "--threshold", "2"], "; --max-cost: input should be greater than 0"),
+        (["run", "x", *["--criterion", "x"] * 7], "--criterion: must have at most 6 entries"),
+        (["run", "x", "--max-cost", "0", "--threshold", "2"], "; --max-cost: must be more than 0"),
         (["run", "x", "--ref", "main"], "--ref: it names a place in a project"),
         (["run", "x", "--validate", "true\a"], "--validate: it has a control character in it (U+0007)"),
         (["run", "x", "--setup", "printf '\x1b[1m'"], "--setup: it has a control character in it (U+001B)"),
@@ -73,12 +73,13 @@ def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             "--allow-host (number 2): this is a",
         ),
         (["run", "x", "--allow-host", "https://pkgs.dev/simple"], "this is a URL: write pkgs.dev:443 (given: "),
-        (["run", "x", *["--allow-host", "a.org"] * 21], "--allow-host: list should have at most 20 items"),
-        (["run", "x", "--id", "Not An Id"], "--id: string should match"),
+        (["run", "x", *["--allow-host", "a.org"] * 21], "--allow-host: must have at most 20 entries"),
+        (["run", "x", "--id", "Not An Id"], "--id: must be 3 to 64 characters long, of lower-case letters"),
+        (["run", "x", "--id", "a1"], "such as fix-login-2 (given: 'a1')"),
         (["run", "x", "--mode", "iterative"], "mode 'iterative' (approval after the plan and after each iteration)"),
         (["run", "x", "--mode", "other"], "'other'"),
         (["run", "x", "--project", "no/such/folder"], "no/such/folder does not exist"),
-        (["run", "x", "--project", ""], "project: string should have at least 1 character"),
+        (["run", "x", "--project", ""], "project: must not be empty"),
         (["run", "x", "--detach", "--wait"], "--detach and --wait"),
         (["run", "x", "--no-such-option"], "No such option: --no-such-option"),
         (["run"], "Missing argument"),
@@ -106,7 +107,7 @@ def test_errors_as_json(nowhere: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert run(["run", "x", "--json", "--threshold", "2"]) == 2
     told = capsys.readouterr()
     assert json.loads(told.out) == {
-        "error": "--threshold: input should be less than or equal to 1 (given: 2.0)",
+        "error": "--threshold: must be at most 1 (given: 2.0)",
         "code": 2,
     }
     assert told.err == ""
@@ -115,9 +116,13 @@ def test_errors_as_json(nowhere: Path, capsys: pytest.CaptureFixture[str]) -> No
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
-        ("OVERNIGHT_PORT", "99999", "OVERNIGHT_PORT: input should be less than or equal to 65535 (given: '99999')"),
+        ("OVERNIGHT_PORT", "99999", "OVERNIGHT_PORT: must be at most 65535 (given: '99999')"),
         ("OVERNIGHT_MAX_COST_USD", "much", "OVERNIGHT_MAX_COST_USD: "),
-        ("OVERNIGHT_MODELS", "{half", "OVERNIGHT_MODELS: it must be JSON"),
+        ("OVERNIGHT_MODELS", "{half", "OVERNIGHT_MODELS: it must be JSON (given: '{half'); write for example"),
+        ("OVERNIGHT_EGRESS", "foo", "OVERNIGHT_EGRESS: must be one of 'public', 'allow-list', 'none' or 'host'"),
+        ("OVERNIGHT_BOX_MEMORY_GB", "0.001", "OVERNIGHT_BOX_MEMORY_GB: must be at least 0.5 (given: '0.001'); write"),
+        ("OVERNIGHT_SANDBOX_READABLE", '["/"]', "OVERNIGHT_SANDBOX_READABLE: / is the whole machine, credentials"),
+        ("OVERNIGHT_SANDBOX_READABLE", "tools", "OVERNIGHT_SANDBOX_READABLE: 'tools' is not written in full"),
         ("OVERNIGHT_LOG_LEVEL", "loud", "OVERNIGHT_LOG_LEVEL: "),
     ],
 )
@@ -135,6 +140,37 @@ def test_settings_are_named_when_they_are_wrong(
     assert run(command) == 2
     assert words in capsys.readouterr().err
     assert not nowhere.exists()
+
+
+@pytest.mark.parametrize("command", [["run", "x"], ["up"]])
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [("/no/such/tools", "/no/such/tools is no folder"), ("HOME", "holds or belongs to OVERNIGHT_HOME")],
+)
+def test_folders_that_no_sandbox_may_show_are_refused_before_anything_starts(
+    nowhere: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    command: list[str],
+    value: str,
+    words: str,
+) -> None:
+    monkeypatch.setenv("OVERNIGHT_SANDBOX_READABLE", str(nowhere.parent) if value == "HOME" else value)
+    assert run(command) == 2
+    assert words in capsys.readouterr().err
+    assert not nowhere.exists()
+
+
+def test_a_variable_that_is_no_setting_is_told(
+    nowhere: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("OVERNIGHT_EGRES", "a-private-value")
+    monkeypatch.setenv("OVERNIGHT_BOX_CPU_MINUTES", "0.1")
+    assert run(["run", "x", "--project", "no/such/folder"]) == 2
+    told = capsys.readouterr().err
+    assert "note: OVERNIGHT_EGRES is no setting of Overnight and does nothing; did you mean OVERNIGHT_EGRESS?" in told
+    assert "note: OVERNIGHT_BOX_CPU_MINUTES=0.1 is very little" in told
+    assert "a-private-value" not in told
 
 
 def test_an_installation_that_wants_hosts_named_says_so(

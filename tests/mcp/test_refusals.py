@@ -105,6 +105,22 @@ async def test_every_bound_is_told_in_one_line(place: Place, tool: str, argument
     assert len(said) < 400
 
 
+async def test_what_is_null_is_absent_and_words_are_ours(place: Place) -> None:
+    """Some clients send null for what they have no value for."""
+    sid = place.name()
+    async with place.client() as client:
+        nothing = {"allow_hosts": None, "success_criteria": None, "protected_paths": None, "max_iterations": None}
+        began = await client.call_tool(
+            "claude_autonomous", {"goal": GOAL, "session_id": sid, "egress": None, **nothing}
+        )
+        assert not began.is_error, began
+        said = await refused(client, "claude_autonomous", goal=None, session_id="a1", max_iterations=0)
+        assert "goal: must be text" in said
+        assert "session_id: must be 3 to 64 characters long" in said
+        assert "max_iterations: must be at least 1" in said
+        await client.call_tool("claude_autonomous_cancel", {"session_id": sid})
+
+
 @pytest.mark.parametrize("mode", MODES)
 async def test_an_argument_that_nobody_knows_is_refused_with_the_nearest(place: Place, mode: Mode) -> None:
     async with place.client(mode) as client:

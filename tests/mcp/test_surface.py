@@ -80,6 +80,7 @@ async def test_the_seeds_parameters_are_there() -> None:
         "success_threshold": 0.95,
         "max_time_minutes": 60,
         "on_limit": "pause",
+        "on_usage_limit": "wait",
         "allow_hosts": [],
         "auto_deploy": False,
         "protected_paths": [],

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -46,6 +49,8 @@ def test_each_limit_says_which_it_is() -> None:
     assert limits.spent(fine, starting_iteration=True) == "limit: iterations: 3 of 3 are done"
     dear = state(limits=tight, usage=Usage(cost_usd=1))
     assert limits.spent(dear, starting_iteration=False) == "limit: cost: $1.00 of $1.00 spent"
+    counted = state(limits=Limits(max_tokens=1_000), usage=Usage(input_tokens=400, cache_read_tokens=600))
+    assert limits.spent(counted, starting_iteration=False) == "limit: tokens: 1,000 of 1,000 used"
     slow = state(limits=tight, active_seconds=600)
     assert limits.spent(slow, starting_iteration=False) == "limit: time: 10 active minutes are over"
     nearly = state(limits=tight, exhausted=True)
@@ -92,3 +97,23 @@ def test_an_end_is_estimated_only_from_what_was_measured() -> None:
     assert estimated_completion(session, NOW) == later(31)
     session.status = Status.COMPLETED
     assert estimated_completion(session, NOW) is None
+
+
+@pytest.mark.parametrize(
+    ("wanted", "words"),
+    [
+        ({"max_cost_usd": 2.49}, "max_cost_usd: $2.5000 is spent already"),
+        ({"max_tokens": 1_000}, "max_tokens: 1500 tokens used already"),
+        ({"max_iterations": 3}, "max_iterations: iteration 4 has begun already"),
+        ({"max_time_minutes": 30}, "max_time_minutes: 30.5 active minutes are over already"),
+        ({"max_cost_usd": 1, "max_iterations": 50}, "max_cost_usd: "),
+        ({}, "no limit is named"),
+        ({"max_cost_usd": 2.5, "max_iterations": 4}, None),
+        ({"max_tokens": 10_000, "max_time_minutes": 31}, None),
+    ],
+)
+def test_limits_below_what_is_spent_are_refused(wanted: dict[str, Any], words: str | None) -> None:
+    used = Usage(cost_usd=2.5, input_tokens=1_500)
+    refused = limits.refusal(state(usage=used, iteration=4, active_seconds=1_830), RaiseLimits(**wanted))
+    assert refused is None if words is None else (refused or "").startswith(words)
+    assert refused is None or "max_iterations: " not in refused or "max_cost_usd" not in wanted

@@ -12,10 +12,11 @@ from activities.sandbox import Isolation, Launcher
 from overnight.base.redaction import Redactor
 from overnight.base.settings import Settings
 from tests.policy.making import HEAD, NOW, SPEC, state
+from workflows.contracts.evidence import CommandEvidence, Scorecard
 from workflows.contracts.outcome import Usage
 from workflows.contracts.requests import Site
 from workflows.contracts.spec import Egress, SessionSpec
-from workflows.policy import report, view
+from workflows.policy import record, report, view
 from workflows.policy.words import counted, exposure, plainly, sandbox, with_hosts
 
 LISTED = Egress(mode="allow-list", allow=["pkgs.dev", "*.nlibs.dev:443"])
@@ -100,3 +101,25 @@ def test_a_sandbox_with_an_allow_list_is_shown_with_its_hosts() -> None:
 def test_before_the_first_call_nothing_is_claimed() -> None:
     assert view.status(SPEC, state(), NOW).sandbox == ""
     assert "andbox" not in report.report(SPEC, state(), NOW) + view.scoreboard(SPEC, state(), NOW)
+
+
+def test_a_report_tells_what_the_sandbox_stopped() -> None:
+    texts = ["network: blocked pkgs.dev:443: not on this session's allow-list", "sandbox limit hit: 3 GB of memory (X)"]
+    known = state(event_seq=0)
+    for text in [*texts, texts[0], "a.bin was not committed: it is too large"]:
+        record.event(known, NOW, "note", text)
+    record.event(known, NOW, "message", f"steer: {texts[0]}")
+    section = report.report(SPEC, known, NOW).partition("## What the sandbox stopped\n\n")[2]
+    assert section.splitlines()[:3] == [f"- {texts[0]}", f"- {texts[1]}", ""]
+    assert "`--allow-host HOST`" in section
+    assert "OVERNIGHT_EGRESS_EXCEPTIONS" in section
+    assert "sandbox stopped" not in report.report(SPEC, state(), NOW)
+
+
+def test_a_report_tells_how_to_show_a_program_that_was_not_found() -> None:
+    ran = CommandEvidence(criterion="setup", commit=HEAD, exit_code=127)
+    told = "Exit code 127: a program was not found"
+    assert told in report.report(SPEC, state(card=Scorecard(commit=HEAD, setup=ran)), NOW)
+    assert told in report.report(SPEC, state(confirmed=Scorecard(commit=HEAD, commands=[ran])), NOW)
+    failed = ran.model_copy(update={"exit_code": 1})
+    assert told not in report.report(SPEC, state(card=Scorecard(commit=HEAD, commands=[failed])), NOW)

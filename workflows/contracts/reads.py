@@ -9,7 +9,7 @@ from pydantic import Field
 
 from workflows.contracts.requests import Site
 from workflows.contracts.spec import EgressMode, Project
-from workflows.contracts.text import Contract, Line, Location, MaxBytes, Paragraph, Sha
+from workflows.contracts.text import Contract, Key, Line, Location, MaxBytes, Paragraph, Sha
 
 PATCH_BYTES = 100_000
 MAX_FILES = 500
@@ -33,6 +33,15 @@ class ProjectAnswer(Contract):
     """Files with uncommitted changes, which are not part of the session."""
 
 
+class InForce(Contract):
+    """What stands between untrusted code and a worker's host, as ``doctor`` shows it."""
+
+    state: Literal["green", "yellow", "red"]
+    detail: Paragraph
+    lines: Annotated[list[Paragraph], Field(max_length=30)] = []
+    fix: Paragraph = ""
+
+
 class HostAnswer(Contract):
     """What a worker says of itself."""
 
@@ -53,6 +62,10 @@ class HostAnswer(Contract):
     egress_at_most: EgressMode = "public"
     """The most open network that a session may ask of this worker."""
     claude_code: Line = ""
+    in_force: InForce | None = None
+    """Absent from workers of an older version."""
+    settings: Annotated[dict[Key, Line], Field(max_length=40)] = {}
+    """Settings that it was started with, by name, none of them secret; empty from workers of an older version."""
 
     @property
     def credential(self) -> str | None:

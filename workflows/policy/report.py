@@ -15,6 +15,12 @@ from workflows.policy.view import branch, evidence_of, sandbox
 from workflows.policy.words import counted, plainly
 
 REPORT_LIMIT = 24_000
+NOT_FOUND = 127
+"""How a shell ends when a program is not there."""
+SHOW_IT = (
+    "a program was not found: the sandbox shows the system's folders and the usual tool chains of the home; have the"
+    " worker show it others with OVERNIGHT_SANDBOX_READABLE=/folder, or install what is missing with the setup command"
+)
 
 
 def result(spec: SessionSpec, state: SessionState, now: datetime) -> SessionResult:
@@ -57,10 +63,12 @@ def report(spec: SessionSpec, state: SessionState, now: datetime) -> str:
         *(_row(state, criterion) for criterion in state.criteria),
         "",
         *_clean_clone(state.confirmed),
+        *_not_found(state),
         *_plan(state),
         *_tried(state),
         *_guidance(state),
         *_errors(state),
+        *_stopped(state),
     ]
     if state.summary:
         lines += ["## In the agent's own words (not evidence)", "", *(f"> {x}" for x in state.summary.splitlines()), ""]
@@ -106,6 +114,12 @@ def _clean_clone(card: Scorecard | None) -> list[str]:
     return [f"Confirmed in a clean clone of `{card.commit}`:", "", *(ran or ["- no commands"]), ""]
 
 
+def _not_found(state: SessionState) -> list[str]:
+    cards = [card for card in (state.card, state.confirmed) if card is not None]
+    ran = [one for card in cards for one in (card.setup, *card.commands) if one is not None]
+    return [f"Exit code {NOT_FOUND}: {SHOW_IT}.", ""] if any(one.exit_code == NOT_FOUND for one in ran) else []
+
+
 def _plan(state: SessionState) -> list[str]:
     if state.plan is None:
         return []
@@ -140,3 +154,18 @@ def _errors(state: SessionState) -> list[str]:
         return []
     rows = [f"- #{e.iteration} {e.phase}: {e.kind}: {e.text}" for e in state.errors]
     return [f"## Errors ({state.error_count} in all, the last ones here)", "", *rows, ""]
+
+
+_STOPPED = ("network: blocked ", "sandbox limit hit: ")
+
+
+def _stopped(state: SessionState) -> list[str]:
+    """What the sandbox did not let happen, as far as the last events tell."""
+    seen = [e.text for e in state.events if e.kind == "note" and any(words in e.text for words in _STOPPED)]
+    if not seen:
+        return []
+    how = (
+        "Where the work needs it: `--allow-host HOST` or `--egress public` for a new session, "
+        "`OVERNIGHT_EGRESS_EXCEPTIONS` for private destinations, the variable that is named for a limit."
+    )
+    return ["## What the sandbox stopped", "", *(f"- {text}" for text in dict.fromkeys(seen)), "", how, ""]

@@ -22,19 +22,34 @@ ASSIGNMENT = rf"""
   | (?P<flag>[ ]{{1,4}})
 )
 {COLOURS}
+(?P<below>(?P<opened>[(\\]|[>|][+-]?)?[ \t]{{0,4}}\r?\n[ \t]{{1,40}})?
 (?:[bfru]{{1,2}}(?=["']))?
 (?: \\{{0,3}}"(?P<dq>[^{_BARE}"\\]{{6,400}}+)
   | \\{{0,3}}'(?P<sq>[^{_BARE}'\\]{{6,400}}+)
   | \\{{0,3}}`(?P<bq>[^{_BARE}`\\]{{6,400}}+)
   | (?P<uq>[^{_BARE}"'`\\]{{6,400}}+)
 )"""
-"""A name that ends in one of these words, however it goes on, and a value: quoted or not, escaped, coloured."""
+"""A name that ends in one of these words, however it goes on, and a value: quoted or not, escaped, coloured, below."""
+
+PAIR = rf"""
+value(?:\\{{0,3}}["'])?[ \t]{{0,4}}[:=][ \t]{{0,8}}
+(?: \\{{0,3}}"(?P<dq>[^{_BARE}"\\]{{6,400}}+)
+  | \\{{0,3}}'(?P<sq>[^{_BARE}'\\]{{6,400}}+)
+  | (?P<uq>[^{_BARE}"'`\\<]{{6,400}}+)
+)"""
+"""What follows a name in a list of names and values, as containers get their environment."""
+
+SQL = rf"""
+(?:identified[ \t\r\n]{{1,8}}(?:with[ ][\w"'`]{{1,40}}[ ])?by|password)[ \t\r\n]{{1,8}}
+(?:'(?P<sq>[^{_BARE}'\\]{{6,200}}+)'|"(?P<dq>[^{_BARE}"\\]{{6,200}}+)")"""
+"""The password of a user, as SQL gives it."""
 
 _NAME = ascii_letters + digits + "_.-"
 _OTHER_TOKENS = re.compile(
     r"(?:next|prev|page|continu(?:e|ation)|task|sync|cancel(?:lation)?|cursor|fenc(?:e|ing)|idempoten(?:t|cy)|resume"
-    r"|watch|public|design|lex(?:er)?|pars(?:e|er)|syntax|stop|start|end|pad|mask|special|bos|eos|unk|max|min|num|total"
-    r"|count|input|output|prompt|completion|cache|usage|non|by)[_. -]?\Z",
+    r"|watch|public(?:[_. -]?key)?|client[_. -]?request|change|lock|lease|[cx]srf(?:[_. -]?middleware)?"
+    r"|anti[_. -]?forgery|design|lex(?:er)?|pars(?:e|er)|syntax|stop|start|end|pad|mask|special|bos|eos|unk|max|min"
+    r"|num|total|count|input|output|prompt|completion|cache|usage|non|by)[_. -]?\Z",
     re.IGNORECASE | re.ASCII,
 )
 _OTHER_TAILS = re.compile(
@@ -55,6 +70,22 @@ _ENVIRONMENT = re.compile(r"[A-Z][A-Z0-9_]*", re.ASCII)
 _CALL = re.compile(r"[A-Za-z_][\w.]*[(\[{]", re.ASCII)
 _PLAIN = re.compile(r"[A-Za-z0-9+/_.~!@#%^*&$?-]{6,}={0,3}", re.ASCII)
 _IDENTIFIER = re.compile(r"[A-Za-z_$][\w$.-]*", re.ASCII)
+_TELLS = re.compile(
+    r"(?P<head>.*)(?P<word>pass(?:word|wd|phrase|code)?|pwd|secret|token|credential|key)"
+    r"(?P<tail>s?(?:(?:(?-i:(?<=[a-z])[A-Z])|[0-9_.-])[\w.-]*)?)",
+    re.IGNORECASE | re.ASCII,
+)
+_NAMED = re.compile(
+    r"""(?:name|key)(?:\\{0,3}["'])?[ \t]{0,4}[:=][ \t]{0,4}(?:\\{0,3}["'])?(?P<name>[\w.-]{3,100})(?:\\{0,3}["'])?,?
+    (?:\s|\\n){1,60}(?:\\{0,3}["'])?\Z""",
+    re.IGNORECASE | re.ASCII | re.VERBOSE,
+)
+_DECLARED = re.compile(r"(?:^|\n|\\n)[ \t]*(?:ENV|ARG|setenv|env)[ \t]+\Z", re.ASCII)
+_LINE_BEGIN = re.compile(r"""(?:\A|\n|\\n)[ \t]*(?:-[ \t]+)?["']?\Z""", re.ASCII)
+_KEY_FOLLOWS = re.compile(r"""\\{0,3}["'`]?[ \t]*:""", re.ASCII)
+_PUNCTUATED = re.compile(r"[$(){}\[\];,]")
+_TWO_OPERATORS = re.compile(r"=>|\|\||&&|\?\.|\$[({A-Z]|\{\{|\(\)|[,;]\Z", re.ASCII)
+_IN_ARN = re.compile(r"arn:[\w:*/.-]*\Z", re.ASCII)
 _NEXT_FIELD = re.compile(r"&(?:amp;)?[A-Za-z_][\w.-]*=", re.ASCII)
 
 
@@ -62,9 +93,15 @@ def assigned(match: re.Match[str]) -> Hit | None:
     """The value that is given to a name such as ``password``, ``api_key``, ``CLIENT_SECRET``."""
     head = _name_before(match)
     word = match["word"].lower()
-    if not _names_a_secret(head, word, match["tail"]) or (match["flag"] and not head.startswith("-")):
+    if not _names_a_secret(head, word, match["tail"]):
+        return None
+    if match["flag"] and not (head.startswith("-") or _is_declared(match, head)):
+        return None
+    if match["sep"] == ":" and _IN_ARN.search(match.string, max(0, match.start() - 100), match.start()):
         return None
     group = match.lastgroup or "uq"
+    if match["below"] and not _stands_below(match, group):
+        return None
     value, (start, end) = match[group], match.span(group)
     listed = match["sep"] == ","
     if listed and (group == "uq" or (head[-1:].islower() and match["word"].islower())):
@@ -83,6 +120,38 @@ def assigned(match: re.Match[str]) -> Hit | None:
     if group == "uq" and _IDENTIFIER.fullmatch(value) and not _in_environment(match, head):
         return None  # another variable
     return Hit(start, end, sure=False) if word.startswith("p") and MIXED.match(value) else None
+
+
+def paired(match: re.Match[str]) -> Hit | None:
+    """The value in a pair whose name, right before it, tells what it is."""
+    before = match.string[max(0, match.start() - 240) : match.start()]
+    if not re.search("name|key", before, re.IGNORECASE):
+        return None
+    named = _NAMED.search(before)
+    telling = _TELLS.fullmatch(named["name"]) if named else None
+    if telling is None or not _names_a_secret(telling["head"], telling["word"].lower(), telling["tail"]):
+        return None
+    group = match.lastgroup or "uq"
+    value, (start, end) = match[group], match.span(group)
+    if group == "uq":
+        value = value.rstrip(",;}])")
+        end = start + len(value)
+    if len(value) < 6 or is_path(value) or stands_for_another(value) or is_made_up(value):
+        return None
+    if looks_random(value):
+        return Hit(start, end)
+    mixed = telling["word"].lower().startswith("p") and MIXED.match(value) and not is_code(value)
+    return Hit(start, end, sure=False) if mixed else None
+
+
+def in_sql(match: re.Match[str]) -> Hit | None:
+    """A password between quotes, where nothing but space stands before them."""
+    group = match.lastgroup or "sq"
+    value = match[group]
+    if stands_for_another(value) or is_made_up(value) or is_path(value):
+        return None
+    random = looks_random(value)
+    return Hit(*match.span(group), sure=random) if random or (MIXED.match(value) and not is_code(value)) else None
 
 
 def element(match: re.Match[str]) -> Hit | None:
@@ -110,6 +179,36 @@ def _names_a_secret(head: str, word: str, tail: str) -> bool:
     return not (word in {"token", "key"} and _OTHER_TOKENS.search(head))
 
 
+def _is_declared(match: re.Match[str], head: str) -> bool:
+    """Whether a name and a value without a sign between them belong together, as in ``ENV NAME value``."""
+    start = match.start() - len(head)
+    return _DECLARED.search(match.string[max(0, start - 40) : start]) is not None
+
+
+def _stands_below(match: re.Match[str], group: str) -> bool:
+    """Whether a value on the next line is this name's: quoted, a block of YAML, after a line that goes on."""
+    if match["sep"] == ",":
+        return False
+    if group == "uq":
+        return match["opened"] is not None and match["opened"] != "("
+    return match["flag"] is None and _KEY_FOLLOWS.match(match.string, match.end(group)) is None
+
+
+def _is_scalar(match: re.Match[str], head: str) -> bool:
+    """Whether a line consists of name, colon and this value, as in YAML."""
+    if (
+        match["sep"] != ":"
+        or not match["gap"]
+        or match["closed"]
+        or match.string[match.end() : match.end() + 1] not in {"", "\n", "\r"}
+    ):
+        return False
+    start = match.start() - len(head)
+    return (
+        _LINE_BEGIN.search(match.string[max(0, start - 60) : start] if start > 60 else match.string[:start]) is not None
+    )
+
+
 def _unquoted(match: re.Match[str], head: str) -> str:
     """The value without what belongs to the text around it; empty when it is code."""
     whole = match["uq"]
@@ -120,6 +219,8 @@ def _unquoted(match: re.Match[str], head: str) -> str:
             value = value.rstrip(closing)
     if _in_environment(match, head):
         return "" if _CALL.match(value) else value
+    if _PUNCTUATED.search(whole) and _is_scalar(match, head):
+        return whole if looks_random(whole) and not (_CALL.match(whole) or _TWO_OPERATORS.search(whole)) else ""
     plain = _PLAIN.match(value)
     if plain is None or is_code(value) or value[plain.end() : plain.end() + 1] in set("([{<|"):
         return ""
@@ -129,6 +230,7 @@ def _unquoted(match: re.Match[str], head: str) -> str:
 
 
 def _in_environment(match: re.Match[str], head: str) -> bool:
-    """Whether this reads ``NAME=value``, as in a shell."""
-    name = head + match["word"] + match["tail"]
-    return match["sep"] == "=" and not match["gap"] and _ENVIRONMENT.fullmatch(name) is not None
+    """Whether this reads ``NAME=value``, as in a shell, or ``NAME: value``, as containers are told of it."""
+    if _ENVIRONMENT.fullmatch(head + match["word"] + match["tail"]) is None:
+        return False
+    return (match["sep"] == "=" and not match["gap"]) or _is_scalar(match, head)

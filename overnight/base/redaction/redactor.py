@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import IO
 
 from .judges import MAX_KEY
 from .known import MIN_LENGTH, forms
-from .rules import RULES
+from .rules import RULES, Watch, patient
 
 KNOWN_VALUE = "known-value"
 """Rule id of a secret that the process knows."""
+NOT_EXAMINED = "not-examined"
+"""What a marker says that stands for a whole text which took too long to examine."""
 
 _NAMES = (KNOWN_VALUE, *(rule.id for rule in RULES))
-_MARKER = re.compile(f"<redacted:(?P<rule>{'|'.join(sorted(set(_NAMES)))})>")
+_MARKER = re.compile(f"<redacted:(?P<rule>{'|'.join(sorted({*_NAMES, NOT_EXAMINED}))})>")
 _OPENING = "<redacted:"
 _LOOKUPS = [(rank, rule, keyword) for rank, rule in enumerate(RULES, 1) for keyword in rule.keywords or ("",)]
 _FILLER = "\0"
@@ -23,6 +26,10 @@ _ROUNDS = 4
 
 _OVERLAP = 2 * MAX_KEY
 _BLOCK = 2**19
+
+
+class SlowTextError(Exception):
+    """A text took more processor time than its caller grants it: its author may have meant it to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,16 +67,21 @@ def markers(text: str) -> list[re.Match[str]]:
 class Redactor:
     """Takes secrets out of text. Immutable and safe to share between threads."""
 
-    def __init__(self, known: Iterable[str] = ()) -> None:
-        """Know these values, of which those of at least 8 characters are looked for."""
+    def __init__(self, known: Iterable[str] = (), allowed: Iterable[str] = ()) -> None:
+        """Know these values, of which those of at least 8 characters are looked for.
+
+        ``allowed`` are patterns of files that a person lets hold what only looks like a secret.
+        """
+        self.allowed = tuple(allowed)
         values = {value for value in known if len(value) >= MIN_LENGTH and len(set(value)) > 1 and _FILLER not in value}
         self._count = len(values)
         self._needles = sorted({form for value in values for form in forms(value)}, key=len, reverse=True)
+        self._longest = max(map(len, self._needles), default=1)
 
     @classmethod
-    def of(cls, known: Iterable[str]) -> Redactor:
+    def of(cls, known: Iterable[str], allowed: Iterable[str] = ()) -> Redactor:
         """A redactor that knows these values beside the table."""
-        return cls(known)
+        return cls(known, allowed)
 
     def __repr__(self) -> str:
         return f"Redactor({self._count} known values)"
@@ -97,14 +109,35 @@ class Redactor:
         ]
         return self.text(_render(value, spans)) if spans else value
 
-    def findings(self, text: str) -> list[Finding]:
-        """Where secrets stand, from the first to the last; they do not overlap."""
+    def findings(self, text: str, *, seconds: float | None = None) -> list[Finding]:
+        """Where secrets stand, from the first to the last; they do not overlap.
+
+        Raises ``SlowTextError`` when looking costs this thread more than ``seconds`` of processor time.
+        """
         found, line, place = [], 1, 0
-        for span in self._spans(text):
+        for span in self._spans(text, patient if seconds is None else _limited(seconds)):
             line += text.count("\n", place, span.start)
             place = span.start
             found.append(Finding(_NAMES[span.rank], line, span.start, span.end, span.sure))
         return found
+
+    def known_lines(self, source: IO[bytes], *, block: int = _BLOCK) -> list[int]:
+        """In which lines, counted from 1, values stand that the process knows, in bytes of any kind and number.
+
+        Zero bytes are passed over: a value is found in UTF-16 and UTF-32, too. Memory is bounded. Raises OSError.
+        """
+        found: set[int] = set()
+        kept, line = "", 1
+        while data := _read(source, block):
+            window = kept + data.replace(b"\0", b"").decode("latin-1")
+            for needle in self._needles:
+                place = window.find(needle)
+                while place >= 0:
+                    found.add(line + window.count("\n", 0, place))
+                    place = window.find(needle, place + len(needle))
+            kept = window[max(0, len(window) - self._longest + 1) :]
+            line += window.count("\n", 0, len(window) - len(kept))
+        return sorted(found)
 
     def copy(self, source: IO[bytes], target: IO[bytes], *, block: int = _BLOCK) -> None:
         """Copy a stream of any size without its secrets, in bounded memory.
@@ -127,7 +160,7 @@ class Redactor:
             if not data:
                 return
 
-    def _spans(self, text: str) -> list[_Span]:
+    def _spans(self, text: str, watch: Watch = patient) -> list[_Span]:
         """Where secrets stand, in order and apart from each other.
 
         What is found is hidden, and the rest is searched again: a secret may have kept another one from being seen.
@@ -135,16 +168,17 @@ class Redactor:
         found: list[_Span] = []
         text = _MARKER.sub(lambda m: _FILLER * len(m[0]), text) if _OPENING in text else text
         for _ in range(_ROUNDS):
-            new = _merge(self._once(text))
+            new = _merge(self._once(text, watch))
             if not new:
                 break
             found += new
             text = _hide(text, new)
         return _merge(found)
 
-    def _once(self, text: str) -> list[_Span]:
+    def _once(self, text: str, watch: Watch) -> list[_Span]:
         found: list[_Span] = []
         for needle in self._needles:
+            watch()
             place = text.find(needle)
             while place >= 0:
                 found.append(_Span(place, place + len(needle), 0, True))
@@ -153,11 +187,22 @@ class Redactor:
         if len(lower) != len(text):  # a few letters of other scripts become two
             lower = "".join(c.lower() if c.isascii() else c for c in text)
         for rank, rule, keyword in _LOOKUPS:
+            watch()
             searched = lower if rule.folded else text
             if keyword in searched:
-                hits = rule.hits(text, searched, keyword) if keyword else rule.hits_anywhere(text)
+                hits = rule.hits(text, searched, keyword, watch) if keyword else rule.hits_anywhere(text, watch)
                 found += [_Span(hit.start, hit.end, rank, hit.sure) for hit in hits]
         return found
+
+
+def _limited(seconds: float) -> Watch:
+    end = time.thread_time() + seconds
+
+    def watch() -> None:
+        if time.thread_time() > end:
+            raise SlowTextError
+
+    return watch
 
 
 def _read(source: IO[bytes], size: int) -> bytes:

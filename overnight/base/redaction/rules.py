@@ -7,13 +7,19 @@ quantifier has a bound. Characters are ASCII's, so that text and bytes read as L
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
 from . import judges
-from .assigned import ASSIGNMENT, assigned, element
+from .assigned import ASSIGNMENT, PAIR, SQL, assigned, element, in_sql, paired
 from .judges import COLOURS, Hit, Judge
+
+Watch = Callable[[], None]
+
+
+def patient() -> None:
+    """Let it take its time."""
 
 
 @dataclass(frozen=True)
@@ -41,10 +47,14 @@ class Rule:
     def _rest(self) -> re.Pattern[str]:
         return re.compile(f"(?:{self.more}){{0,{judges.MAX_KEY}}}+", re.ASCII)
 
-    def hits(self, text: str, searched: str, keyword: str) -> Iterator[Hit]:
-        """The secrets at a keyword, from left to right; ``searched`` is the text, in lower case for a folded rule."""
+    def hits(self, text: str, searched: str, keyword: str, watch: Watch = patient) -> Iterator[Hit]:
+        """The secrets at a keyword, from left to right; ``searched`` is the text, in lower case for a folded rule.
+
+        ``watch`` is called at every place that is looked at, and may raise.
+        """
         place = searched.find(keyword)
         while place >= 0:
+            watch()
             match = self.pattern.match(text, place)
             hit = self.judge(match) if match else None
             if hit:
@@ -53,9 +63,13 @@ class Rule:
                 yield hit
             place = searched.find(keyword, hit.end if hit and hit.end > place else place + 1)
 
-    def hits_anywhere(self, text: str) -> Iterator[Hit]:
+    def hits_anywhere(self, text: str, watch: Watch = patient) -> Iterator[Hit]:
         """The secrets of a rule without keywords."""
-        return filter(None, map(self.judge, self.pattern.finditer(text)))
+        for match in self.pattern.finditer(text):
+            watch()
+            hit = self.judge(match)
+            if hit:
+                yield hit
 
 
 _EDGE = r"(?:(?<![A-Za-z0-9])|(?<=\\[nrtbf])|(?<=[\[;\d]m)|(?<=%[0-9A-Fa-f]{2}))"
@@ -63,13 +77,23 @@ _EDGE = r"(?:(?<![A-Za-z0-9])|(?<=\\[nrtbf])|(?<=[\[;\d]m)|(?<=%[0-9A-Fa-f]{2}))
 _BARE = r"\x00-\x20\x7f"
 _UNQUOTED = rf"""[^{_BARE}"'`\\]"""
 _UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+_LONG_BODY = re.compile(r"(?P<of>\[[^]]+\]|\\w)\{(?P<least>\d+),(?P<most>\d+)\}(?P<rest>(?:={0,2}|=\{0,\d\})?)")
+_JUDGED = 60
 _BETWEEN = r"""[\w. -]{0,40}["'`\\\]]{0,5}[ \t]{0,20}(?:=>|:=|[:=,|])[ \t]{0,8}["'`\\]{0,5}"""
 
 
 def _token(kind: str, *prefixes: str, body: str, edge: bool = False) -> Rule:
-    """A format with a prefix of its own; with ``edge`` the prefix is short enough to be a part of something else."""
+    """A format with a prefix of its own; with ``edge`` the prefix is short enough to be a part of something else.
+
+    Of a long body only the beginning is judged, and the rest taken along: a text of nothing but prefixes is one long
+    body at each of them.
+    """
     either = "|".join(re.escape(prefix) for prefix in prefixes)
-    return Rule(kind, prefixes, f"{_EDGE if edge else ''}(?:{either})(?P<body>{body})")
+    more = ""
+    if (long := _LONG_BODY.fullmatch(body)) and int(long["most"]) > _JUDGED:
+        more = long["of"]
+        body = f"{more}{{{long['least']},{max(_JUDGED, int(long['least']))}}}{long['rest']}"
+    return Rule(kind, prefixes, f"{_EDGE if edge else ''}(?:{either})(?P<body>{body})", more=more)
 
 
 def _near(kind: str, *keywords: str, value: str, judge: Judge = judges.random_value) -> Rule:
@@ -227,7 +251,7 @@ _CONTEXT = (
     Rule(
         "jwt",
         ("eyJ",),
-        _EDGE + r"eyJ[\w-]{8,3000}+\.eyJ[\w-]{8,8000}+(?:\.[\w-]{10,2000}+)?",
+        _EDGE + r"eyJ[\w-]{8,1500}+\.eyJ[\w-]{8,8000}+(?:\.[\w-]{10,2000}+)?",
         judges.web_token,
     ),
     Rule(
@@ -241,7 +265,7 @@ _CONTEXT = (
         "authorization-header",
         ("authorization",),
         rf"""authorization["'\]\\]{{0,4}}{COLOURS}[ \t]{{0,4}}(?:=>|[:=,]){COLOURS}[ \t]{{0,4}}[f\\]{{0,3}}["'`]?
-        (?:(?P<scheme>[A-Za-z][A-Za-z0-9-]{{2,20}})[ \t]{{1,4}})?(?P<v>[\w.~+/=:-]{{6,300}}+)""",
+        (?:(?P<scheme>[A-Za-z][A-Za-z0-9-]{{2,20}})[ \t]{{1,4}})?(?P<v>[\w.~+/=:-]{{6,100}}+)""",
         judges.credentials,
         folded=True,
         more=r"[\w.~+/=:-]",
@@ -308,10 +332,12 @@ _CONTEXT = (
         element,
         folded=True,
     ),
+    Rule("generic-password", ("identified", "password '", 'password "', "password\n"), SQL, in_sql, folded=True),
     Rule("generic-password", ("pass", "pwd"), ASSIGNMENT, assigned, folded=True, more=_UNQUOTED),
     Rule(
         "generic-api-key", ("secret", "token", "key", "credential"), ASSIGNMENT, assigned, folded=True, more=_UNQUOTED
     ),
+    Rule("generic-api-key", ("value",), PAIR, paired, folded=True),
 )
 
 RULES: tuple[Rule, ...] = (*_KEY_BLOCKS, *_CLOUD, *_CODE_HOSTS, *_MODELS, *_SERVICES, *_CONTEXT)

@@ -24,17 +24,22 @@ _ONE_OF_MANY = re.compile(
     re.IGNORECASE | re.ASCII,
 )
 _WORDS = re.compile(
-    r"""passphrase|password|passwort|passwd|passw0rd|p@ssw0rd|p4ssw0rd|pa\$\$w0rd|pa55word|pass|pwd
-    |secret|s3cret|s3cr3t|token|apikey|key|credentials?|auth|bearer|basic
+    r"""passphrase|p[a@4][s5$]{2}[_-]?w[o0]rd|passwort|passwd|pass|pwd
+    |secret|s3cret|s3cr3t|token|api|key|credentials?|auth|bearer|basic
     |testing|tester|tests?|example|demo|dummy|default|sample|fake|mock|fixture|temp|trial
     |anonymous|anon|admin(?:istrator)?|proxy|root|users?(?:name)?|guest|login|signin|owner|member|client|server|service
     |account|postgres(?:ql)?|mysql|mariadb|redis|mongo(?:db)?|rabbitmq|minio|docker|localhost|local|database
     |development|develop|dev|production|prod|staging|stage
     |some|any|new|old|wrong|bad|good|invalid|valid|correct|incorrect|right|same|other|another|next|prev(?:ious)?
-    |hello|world|foobar|foo|bar|baz|qux|quux|hunter|letmein|qwerty|welcome|change|super|sup3r|very|strong|weak|safe
+    |hello|world|(?<![a-z0-9])my(?![a-z0-9])|foobar|foo|bar|baz|qux|quux|hunter|letmein|qwerty|welcome|change|super|sup3r|very|strong|weak|safe
     |secured?|plain|text|hash(?:ed)?|value|string|field|input|here|with|your|the|not|for|this|that|bob|alice|abc|xyz""",
     re.IGNORECASE | re.VERBOSE | re.ASCII,
 )
+_PUBLISHED = re.compile(
+    "ad180jjd733k|2YotnFZFEjr1z|tGzv3JOkF0XG5|0685bd9184jf|kkk9d7dh3k39|9djdj82h48dj|jd93dh9dh39D|h480djs93hd8|mF_9.B5f-4.1|SlAV32hkKG"
+    "|czZCaGRSa3F0M|gX1fBat3bV|8xLOxBtZp8|SplxlOBeZQQYb|7Fjfp0ZBr1K|bm90IG15IHJlYW"
+)
+"""Of the examples in the specifications of OAuth and the like, which a thousand projects repeat."""
 _DIGEST = re.compile(r"(?:sha\d{1,3}|md5|arn:aws)[:-]|[0-9a-f]{2}(?::[0-9a-f]{2}){7}", re.IGNORECASE | re.ASCII)
 _URL = re.compile(r"[a-z][a-z+.-]{1,20}://", re.ASCII)
 _PATH = re.compile(r"(?:~|\.{1,2})?/[\w.@+-]*[/.][\w./@+-]*|[A-Za-z]:\\.*|[\w.-]+(?:/[\w.-]+){2,}", re.ASCII)
@@ -62,7 +67,7 @@ _PAIRS = (
 def stands_for_another(value: str) -> bool:
     """Whether this names a value instead of being one: a placeholder, a variable, a mask, one repeated character."""
     seen = value[:_LOOKED_AT]
-    if len(set(seen)) < 4 or _STANDS_FOR_ONE.search(seen):
+    if len(set(seen)) < 4 or _STANDS_FOR_ONE.search(seen) or _PUBLISHED.search(seen):
         return True
     return _ONE_OF_MANY.search(seen) is not None and _strangeness(seen, seen.translate(_KINDS)) < _ENOUGH
 
