@@ -8,7 +8,7 @@ from .agent_git import give_agent_git
 from .base import import_base
 from .checkpoint import Checkpoint, checkpoint, describe, restore
 from .diff import DiffResult, FileChange, diff
-from .files import remove
+from .files import drop_special_modes, remove
 from .git import GitError
 from .lock import LockTimeoutError, session_lock
 from .materialise import materialise, restore_tracked
@@ -17,7 +17,9 @@ from .project import inspect_project
 from .project_info import ProjectError, ProjectInfo
 from .publish import find_published, publish
 from .reading import LogEntry, log, read_text
+from .repository import repository_folders
 from .secrets import SecretFound, secrets_between
+from .snapshot import Claim, Snapshot, claim, follow_up, restore_transcript, restore_work, take_snapshot
 from .staging import MAX_FILE_BYTES, Skipped, untracked
 from .vault import Conflict, Vault, open_vault, session_tip, tidy
 from .worktree import Worktree, ensure_worktree
@@ -25,6 +27,7 @@ from .worktree import Worktree, ensure_worktree
 __all__ = [
     "MAX_FILE_BYTES",
     "Checkpoint",
+    "Claim",
     "Conflict",
     "DiffResult",
     "FileChange",
@@ -35,16 +38,20 @@ __all__ = [
     "ProjectInfo",
     "SecretFound",
     "Skipped",
+    "Snapshot",
     "Vault",
     "Worktree",
     "base_ref",
     "branch_name",
     "branch_ref",
     "checkpoint",
+    "claim",
     "describe",
     "diff",
+    "drop_special_modes",
     "ensure_worktree",
     "find_published",
+    "follow_up",
     "give_agent_git",
     "import_base",
     "inspect_project",
@@ -55,11 +62,15 @@ __all__ = [
     "publish",
     "read_text",
     "remove",
+    "repository_folders",
     "restore",
     "restore_tracked",
+    "restore_transcript",
+    "restore_work",
     "secrets_between",
     "session_lock",
     "session_tip",
+    "take_snapshot",
     "tidy",
     "untracked",
 ]

@@ -18,7 +18,8 @@ class Checkpoint:
     """A commit of Overnight's, and what it changed against its parent.
 
     `nested` names the folders that had a repository of their own; `skipped` the files that are not in the commit;
-    `secrets` where secrets were that a marker has replaced, here and in the workspace.
+    `secrets` where secrets were that a marker has replaced, here and in the workspace. `unlisted` counts what these
+    lists had no room for.
     """
 
     commit: str
@@ -30,6 +31,7 @@ class Checkpoint:
     nested: list[str] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
     secrets: list[SecretFound] = field(default_factory=list)
+    unlisted: int = 0
 
 
 async def checkpoint(
@@ -58,7 +60,7 @@ async def checkpoint(
     trailers = _trailers(session_id, iteration, step, restores)
     made = await _commit(worktree, staged.tree, compose(subject, body, trailers))
     await set_head(worktree, made.commit)
-    return replace(made, nested=staged.nested, skipped=staged.skipped, secrets=staged.secrets)
+    return replace(made, nested=staged.nested, skipped=staged.skipped, secrets=staged.secrets, unlisted=staged.unlisted)
 
 
 async def restore(

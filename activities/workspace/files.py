@@ -19,6 +19,9 @@ _CONFIG = """[core]
 \tlogallrefupdates = false
 """
 
+_AS_IT_IS = b"* -text !eol !crlf !working-tree-encoding !filter !ident\n"
+"""Stands above every `.gitattributes`. `-` would be an encoding of its own, which git does not take."""
+
 
 def absolute(path: str | Path) -> Path:
     """Return the path from the root, with `~` as the user's home; links stay as they are."""
@@ -68,6 +71,20 @@ def make_writable(folder: Path) -> None:
                 pending += [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
 
 
+def drop_special_modes(folder: Path) -> None:
+    """Take setuid, setgid and sticky from every file below this folder: on this host they would stand for our user.
+
+    Folders keep theirs, links are not followed. find walks where the longest path name ends; what it cannot enter, it
+    leaves.
+    """
+    bits = ["(", "-perm", "-4000", "-o", "-perm", "-2000", "-o", "-perm", "-1000", ")"]
+    # Paths of its own: with a relative one in PATH, find would refuse, and the workspace could name the program.
+    path = [place for place in os.environ.get("PATH", os.defpath).split(os.pathsep) if place.startswith("/")]
+    env = {"PATH": os.pathsep.join(path), "LC_ALL": "C"}
+    command = ["find", str(folder), "-type", "f", *bits, "-execdir", "chmod", "u-s,g-s,-t", "--", "{}", "+"]
+    subprocess.run(command, env=env, check=False, capture_output=True)
+
+
 def copy_regular(source: Path, target: Path) -> bool:
     """Copy a regular file with its times; return False when there is none there, or something else."""
     try:
@@ -89,12 +106,33 @@ def is_real_folder(path: Path) -> bool:
         return False
 
 
-def write_git_dir(git_dir: Path, *, head: str, bare: bool = True, more_config: str = "") -> None:
+def keep_bytes(git_dir: Path) -> None:
+    """Have git store files as they are, and check them out so, whatever the attributes of a repository say.
+
+    An agent writes those: one that no file fits would block every commit, and what is checked would not be what is
+    committed.
+    """
+    rules = git_dir / "info" / "attributes"
+    with contextlib.suppress(OSError):
+        if rules.read_bytes() == _AS_IT_IS:
+            return
+    rules.parent.mkdir(exist_ok=True)
+    fresh = rules.with_name(f"attributes.{os.getpid()}")
+    fresh.write_bytes(_AS_IT_IS)
+    fresh.replace(rules)
+
+
+def write_git_dir(
+    git_dir: Path, *, head: str, bare: bool = True, more_config: str = "", converting: bool = False
+) -> None:
     """Write an empty git directory: no templates, no hooks, and a configuration of a few fixed lines.
 
-    `head` is the content of HEAD: `ref: refs/heads/...` or a commit id.
+    `head` is the content of HEAD: `ref: refs/heads/...` or a commit id. With `converting` attributes convert files
+    between workspace and commit, as in the repository of a person; else bytes stay as they are.
     """
     for name in ("objects/info", "objects/pack", "refs/heads", "refs/tags", "info"):
         (git_dir / name).mkdir(parents=True, exist_ok=True)
     (git_dir / "config").write_text(_CONFIG.format(bare="true" if bare else "false") + more_config)
     (git_dir / "HEAD").write_text(head + "\n")
+    if not converting:
+        keep_bytes(git_dir)

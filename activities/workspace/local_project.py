@@ -144,7 +144,7 @@ async def _write_probe(probe: Path, root: Path, env: Mapping[str, str]) -> Path:
 
     def write() -> Path:
         git_dir, shared = Path(own), root / common
-        write_git_dir(probe, head=head)
+        write_git_dir(probe, head=head, converting=True)
         # A path on a line of its own must not look like a comment or a quoted string; absolute ones never do.
         (probe / "objects" / "info" / "alternates").write_bytes(os.fsencode(shared / "objects") + b"\n")
         copy_regular(shared / "info" / "exclude", probe / "info" / "exclude")

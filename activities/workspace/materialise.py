@@ -2,6 +2,7 @@
 
 import asyncio
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from .agent_git import write_agent_git
@@ -46,13 +47,27 @@ async def materialise(
 async def restore_tracked(source: Source, commit: str, folder: Path) -> None:
     """Give every tracked file of a checkout the content that it has in the commit; other files stay.
 
-    For checks: what a setup command or an earlier check did to tracked files must not decide the next one. Raises
-    GitError.
+    For checks: what a setup command or an earlier check did to tracked files must not decide the next one. A file that
+    has the commit's content is not written, so that it keeps its times and builds stay incremental; that it has is
+    seen by its content alone, since times and sizes can be forged. Raises GitError.
     """
     git_dir = await hold(source, check_commit(commit))
     with tempfile.TemporaryDirectory(prefix="overnight-restore-") as name:
-        index = Path(name) / "index"
-        await git("read-tree", "--reset", "-u", commit, git_dir=git_dir, work_tree=absolute(folder), index=index)
+        place = _Place(git_dir, absolute(folder), Path(name) / "index")
+        await place.git("read-tree", commit)
+        # The index knows no times yet: each file is read. Those that fit are written down, the others are replaced.
+        await place.git("update-index", "-q", "--ignore-submodules", "--really-refresh", ok=(0, 1))
+        await place.git("read-tree", "--reset", "-u", commit)
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    git_dir: Path
+    folder: Path
+    index: Path
+
+    async def git(self, *args: str, ok: tuple[int, ...] = (0,)) -> None:
+        await git(*args, git_dir=self.git_dir, work_tree=self.folder, index=self.index, ok=ok, limit_s=LONG_S)
 
 
 def _make_empty(folder: Path) -> None:

@@ -44,6 +44,11 @@ def base_ref(session_id: str) -> str:
     return f"refs/overnight/{check_session_id(session_id)}/base"
 
 
+def snapshot_ref(session_id: str) -> str:
+    """Return the hidden ref of the work in progress, whose tip says who may publish."""
+    return f"refs/overnight/{check_session_id(session_id)}/work"
+
+
 def is_url(place: str) -> bool:
     """Whether this names a git URL that Overnight talks to: http, https, ssh, git, file, or `host:path`."""
     if _URL.fullmatch(place):

@@ -6,39 +6,50 @@ from .checkpoint import Checkpoint, describe
 from .git import LONG_S, GitError, git
 from .message import read_commit
 from .names import branch_ref, check_commit
+from .snapshot import Claim
 from .vault import Conflict, Vault, clear_stale_locks, hold_commit, session_tip, tip
 from .worktree import Worktree
 
 
-async def publish(worktree: Worktree, vault: Vault, commit: str, expected_parent: str) -> None:
+async def publish(
+    worktree: Worktree,
+    vault: Vault,
+    commit: str,
+    expected_parent: str,
+    *,
+    held: Claim | None = None,
+    follow: str | None = None,
+) -> None:
     """Move the session's branch in the vault from `expected_parent` to `commit`, its child; a repetition is fine.
 
-    Raises Conflict when the branch is elsewhere, GitError, ValueError when the commit is not a child of that parent.
+    With a claim only while it is held: its hidden ref moves in the same breath, to `follow`, or is deleted. Raises
+    Conflict when one of the two is elsewhere, GitError, ValueError when the commit is not a child of that parent.
     """
     ref = branch_ref(worktree.session_id)
     info = await read_commit(worktree.git_dir, check_commit(commit))
     if info.parents != (check_commit(expected_parent),):
         message = f"{commit} is not one commit on top of {expected_parent}"
         raise ValueError(message)
-    await asyncio.to_thread(clear_stale_locks, vault, [ref])
+    expected: dict[str, str | None] = {ref: expected_parent}
+    moves = [f"{commit}:{ref}"]
+    if held is not None:
+        expected[held.ref] = held.commit
+        moves.append(f"{follow}:{held.ref}" if follow else f":{held.ref}")
+    await asyncio.to_thread(clear_stale_locks, vault, list(expected))
     try:
         await git(
-            "push",
-            "--quiet",
-            f"--force-with-lease={ref}:{expected_parent}",
-            "--",
-            vault.address,
-            f"{commit}:{ref}",
+            *("push", "--quiet", "--atomic", *(f"--force-with-lease={name}:{at}" for name, at in expected.items())),
+            *("--", vault.address, *moves),
             git_dir=worktree.git_dir,
             transports=vault.transports,
             limit_s=LONG_S,
         )
     except GitError:
-        now = await tip(vault, ref)
-        if now == commit:
+        if await tip(vault, ref) == commit:
             return
-        if now != expected_parent:
-            raise Conflict(ref, expected_parent, now) from None
+        for name, at in expected.items():
+            if (now := await tip(vault, name)) != at:
+                raise Conflict(name, at, now) from None
         raise
 
 

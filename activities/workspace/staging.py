@@ -1,7 +1,8 @@
 """What of a workspace goes into a commit: everything that is not ignored, and reasons for what cannot.
 
-The shadow's configuration knows no filter, so a repository's attributes start nothing. Submodules that are checked
-out are never looked into: git would run its status there, under a configuration that the agent can write.
+The shadow's configuration knows no filter, and its own attributes convert nothing: a repository's start nothing and
+block nothing. Submodules that are checked out are never looked into: git would run its status there, under a
+configuration that the agent can write.
 """
 
 import asyncio
@@ -13,8 +14,8 @@ from typing import Literal
 
 from overnight.base.redaction import Redactor
 
-from .files import is_real_folder
-from .git import LONG_S, GitError, git
+from .files import drop_special_modes, is_real_folder
+from .git import LONG_S, git
 from .nested import list_gitlinks, move_nested_aside
 from .secrets import SecretFound, take_out
 from .worktree import Worktree
@@ -41,12 +42,16 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """The tree that was written, and at most 100 each of: nested repositories moved aside, what is missing, secrets."""
+    """The tree that was written, and at most 100 each of: nested repositories moved aside, what is missing, secrets.
+
+    `unlisted` counts what is in none of these lists because they are full.
+    """
 
     tree: str
     nested: list[str] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
     secrets: list[SecretFound] = field(default_factory=list)
+    unlisted: int = 0
 
 
 async def stage(
@@ -54,8 +59,10 @@ async def stage(
 ) -> Staged:
     """Bring the shadow's index to the workspace's content and write its tree. Raises GitError, OSError.
 
-    With a `redactor` new secrets are first taken out of both. Meant for a workspace in which nothing runs any more.
+    With a `redactor` new secrets are first taken out of both. No file of the workspace is setuid or setgid afterwards.
+    Meant for a workspace in which nothing runs any more.
     """
+    await asyncio.to_thread(drop_special_modes, worktree.tree)
     gitlinks = await list_gitlinks(worktree)
     nested = await move_nested_aside(worktree, gitlinks)
     links_in_use = {path for path in gitlinks if is_real_folder(worktree.tree / os.fsdecode(path))}
@@ -67,7 +74,8 @@ async def stage(
     tree = (await git("write-tree", git_dir=worktree.git_dir, limit_s=LONG_S)).text
     skipped = [Skipped(path.decode(errors="replace"), "too large", size) for path, size in large]
     skipped += await asyncio.to_thread(_explain, worktree.tree, rest)
-    return Staged(tree, nested[:MAX_REPORTED], skipped[:MAX_REPORTED], secrets)
+    unlisted = len(nested[MAX_REPORTED:]) + len(skipped[MAX_REPORTED:])
+    return Staged(tree, nested[:MAX_REPORTED], skipped[:MAX_REPORTED], secrets, unlisted)
 
 
 async def _differing(worktree: Worktree) -> set[bytes]:
@@ -113,18 +121,6 @@ def _too_large(tree: Path, paths: set[bytes], limit: int) -> list[tuple[bytes, i
 
 async def _add(worktree: Worktree, excluded: set[bytes]) -> bool:
     """Stage everything but these paths; return whether git took all of it."""
-    try:
-        return await _run_add(worktree, excluded)
-    except GitError as error:
-        if "failed to encode" not in error.message and "working-tree-encoding" not in error.message:
-            raise
-    # An attribute that no file fits would block every commit. From now on this shadow stores bytes as they are.
-    rules = worktree.git_dir / "info" / "attributes"
-    await asyncio.to_thread(rules.write_text, "* -working-tree-encoding\n")
-    return await _run_add(worktree, excluded)
-
-
-async def _run_add(worktree: Worktree, excluded: set[bytes]) -> bool:
     args = ["add", "--all", "--ignore-errors"]
     stdin = None
     if excluded:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from .files import absolute, remove, write_git_dir
+from .files import absolute, keep_bytes, remove, write_git_dir
 from .git import LOCAL_ONLY, LONG_S, NETWORK, GitError, git
 from .names import branch_ref, check_commit, is_other_transport, is_url
 
@@ -72,6 +72,7 @@ async def open_vault(url_or_path: str | Path, *, cache: Path | None = None) -> V
 
 def _create(git_dir: Path) -> None:
     if (git_dir / "HEAD").is_file() and (git_dir / "objects").is_dir():
+        keep_bytes(git_dir)
         return
     git_dir.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     fresh = Path(tempfile.mkdtemp(prefix=f".{git_dir.name}.", dir=git_dir.parent))

@@ -5,11 +5,11 @@ other sessions. It is a cache: what counts is the vault, and a broken shadow is 
 """
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from pathlib import Path
 
-from .files import absolute, is_real_folder, make_writable, remove, write_git_dir
+from .files import absolute, is_real_folder, keep_bytes, make_writable, remove, write_git_dir
 from .git import LONG_S, GitError, git
 from .lock import lock_is_held
 from .message import SESSION, read_commit
@@ -24,6 +24,8 @@ class Worktree:
     folder: Path
     session_id: str
     commit: str
+    kept: bool = False
+    """Whether it was here already, with what was done since that commit."""
 
     @property
     def tree(self) -> Path:
@@ -60,11 +62,11 @@ async def ensure_worktree(
     state = await asyncio.to_thread(_prepare, worktree)
     if state is _State.IN_PLACE and keep_changes:
         here = await shadow_head(worktree)
-        if here == commit:
-            return worktree
-        if here is not None and await _is_unrecorded(worktree, here):
+        unrecorded = here is not None and here != commit and await _is_unrecorded(worktree, here)
+        if unrecorded:
             await set_head(worktree, commit)
-            return worktree
+        if unrecorded or here == commit:
+            return replace(worktree, kept=True)
     try:
         await obtain(worktree, vault, commit)
         await move_to(worktree, commit)
@@ -93,6 +95,7 @@ def _prepare(worktree: Worktree) -> _State:
         fresh.rename(worktree.git_dir)
     else:
         state = _State.UNSURE if worktree.moving.exists() else _State.IN_PLACE
+        keep_bytes(worktree.git_dir)
         if lock_is_held(worktree.folder):
             # Nobody else writes here, and no git of a dead holder still runs: it would hold the lock.
             for stale in (*worktree.git_dir.glob("*.lock"), *(worktree.git_dir / "refs").rglob("*.lock")):
@@ -143,13 +146,19 @@ async def obtain(worktree: Worktree, vault: Vault, commit: str) -> None:
 
 async def move_to(worktree: Worktree, commit: str) -> None:
     """Make the workspace exactly `commit`, keeping ignored files. A crash in between is noticed. Raises GitError."""
+    await clean_to(worktree, commit, head=commit)
+
+
+async def clean_to(worktree: Worktree, tree: str, *, head: str | None = None) -> None:
+    """Make the workspace exactly `tree`, keeping ignored files, and the shadow be at `head`. Raises GitError."""
     await asyncio.to_thread(worktree.moving.touch)
     try:
-        await _check_out(worktree, commit)
+        await _check_out(worktree, tree)
     except GitError:
         await asyncio.to_thread(make_writable, worktree.tree)
-        await _check_out(worktree, commit)
-    await set_head(worktree, commit)
+        await _check_out(worktree, tree)
+    if head is not None:
+        await set_head(worktree, head)
     await asyncio.to_thread(worktree.moving.unlink)
 
 

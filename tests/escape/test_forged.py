@@ -6,16 +6,14 @@ import psutil
 import pytest
 
 from overnight.demo.reply import Answer, Reply, Text
-from tests.escape.attacker.forge import SAYINGS
 from tests.escape.fortress import HERE, Fortress
 from tests.sessions.plays import CHECK, PLAN, RIGHT, TEST, Script, by_iteration, play, shell, write
 from workflows.contracts.state import Status
 
+LIES = ("noise", "controls", "success", "limit", "credential", "offline")
+"""Others are told in `tests/activities/claude/test_forged.py`: a session for each would take too long."""
 FORGE = (HERE / "attacker" / "forge.py").read_text()
 STEPS = [{"id": f"s{n}", "title": f"step {n}", "instructions": "go on"} for n in range(1, 6)]
-
-
-known_hole = pytest.mark.xfail(strict=True, reason="known: what the gateway never saw is believed; take the mark away")
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +21,7 @@ async def liars(castle: Fortress) -> dict[str, str]:
     """One session for each way to lie, all at once."""
     right: list[Reply] = [write("greet.py", RIGHT), write("test_greet.py", TEST), Text("Done.")]
     found: dict[str, str] = {}
-    for what in SAYINGS:
+    for what in LIES:
         lies: Script = [write("forge.py", FORGE), shell(f"python3 forge.py {what}"), Text("All criteria are met.")]
         found[what] = await castle.start(
             f"forged-{what}",
@@ -34,16 +32,7 @@ async def liars(castle: Fortress) -> dict[str, str]:
     return found
 
 
-@pytest.mark.parametrize(
-    "what",
-    [
-        "noise",
-        "controls",
-        "success",
-        pytest.param("limit", marks=known_hole),
-        pytest.param("credential", marks=known_hole),
-    ],
-)
+@pytest.mark.parametrize("what", LIES)
 async def test_forged_words_decide_nothing(castle: Fortress, liars: dict[str, str], what: str) -> None:
     name = liars[what]
     done = await castle.end(name)

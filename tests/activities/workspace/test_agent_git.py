@@ -35,7 +35,8 @@ async def test_it_holds_exactly_what_it_should(session: Session) -> None:
     await give_agent_git(session.worktree, PurePosixPath("/overnight/objects"))
     own = session.tree / ".git"
     files = {str(p.relative_to(own)) for p in own.rglob("*") if not p.is_dir()}
-    assert files == {"HEAD", "config", "index", "objects/info/alternates", f"refs/heads/overnight/{SESSION}"}
+    links = {"objects/info/alternates", f"refs/heads/overnight/{SESSION}"}
+    assert files == {"HEAD", "config", "index", "info/attributes", *links}
     assert (own / "objects" / "info" / "alternates").read_text() == "/overnight/objects\n"
     text = b"".join((own / name).read_bytes() for name in files)
     assert str(session.home).encode() not in text

@@ -7,8 +7,9 @@ import pytest
 
 from activities.workspace import Checkpoint, GitError, Skipped, Worktree, checkpoint, materialise
 from activities.workspace.message import read_commit
+from activities.workspace.staging import MAX_REPORTED
 
-from .support import SESSION, Session, contents, git, run_python, start, tree_of, write
+from .support import SESSION, Session, contents, git, run_python, tree_of, write
 
 
 async def take(worktree: Worktree, number: int = 1, *, max_file_bytes: int = 50 * 2**20) -> Checkpoint:
@@ -228,19 +229,12 @@ async def test_whatever_the_top_git_is(session: Session, tmp_path: Path, kind: s
     assert os.path.lexists(top)
 
 
-async def test_an_attribute_that_nothing_fits_does_not_block(session: Session) -> None:
-    write(session.tree, {".gitattributes": "* working-tree-encoding=NONSENSE\n", "x": "1\n"})
-    made = await take(session.worktree)
-    assert made.changed_files == 2
-    assert made.skipped == []
-    session.worktree = await session.at(made.commit, keep_changes=False)
-    assert (session.tree / "x").read_text() == "1\n"
-
-
-async def test_line_ends_follow_the_projects_attributes(tmp_path: Path) -> None:
-    session = await start(tmp_path, {".gitattributes": "*.txt text eol=crlf\n", "a.txt": "1\n2\n"})
-    assert (session.tree / "a.txt").read_bytes() == b"1\r\n2\r\n"
-    assert (await take(session.worktree)).changed_files == 0
+async def test_what_a_list_has_no_room_for_is_counted(session: Session) -> None:
+    write(session.tree, {f"large/{number}": "x" * 11 for number in range(MAX_REPORTED + 30)})
+    made = await checkpoint(
+        session.worktree, session_id=SESSION, iteration=1, step="s", subject="Large", max_file_bytes=10
+    )
+    assert (len(made.skipped), made.unlisted) == (MAX_REPORTED, 30)
 
 
 _UNREADABLE = """

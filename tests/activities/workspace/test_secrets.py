@@ -17,13 +17,6 @@ SEED = 41
 PAT = value_of("github classic", SEED)
 TOKEN = value_of("env token", SEED)
 REDACTOR = Redactor.of(["a-value-that-we-know-42", "kn0wn-42"])
-NAMED_ONLY = {"generic-api-key", "generic-password", "jwt"}
-"""Rules of which code is full without secrets: what they find is not promised to be taken out of it."""
-
-
-def certain(kind: str) -> bool:
-    """Whether a kind is a secret by its own form, not only by the name beside it."""
-    return not NAMED_ONLY & {found.rule for found in REDACTOR.findings(planted(SEED)[kind])}
 
 
 async def take(
@@ -67,8 +60,7 @@ def history(folder: Path, commit: str) -> bytes:
 
 
 async def test_every_kind_is_taken_out_of_tree_and_workspace(session: Session, tmp_path: Path) -> None:
-    fakes = {kind: fake for kind, fake in planted(SEED).items() if certain(kind)}
-    assert len(fakes) >= 30
+    fakes = planted(SEED)
     write(session.tree, {f"new/{i}.txt": f"first\n{fake}\nlast\n" for i, fake in enumerate(fakes.values())})
     made = await take(session)
     await publish(session.worktree, session.vault, made.commit, session.base)
@@ -203,16 +195,8 @@ async def test_a_fixtures_password_is_not_a_secret(session: Session) -> None:
     assert "kit" + "ten42" in committed(session, made.commit, "tests/test_login.py")
 
 
-async def test_ignored_binary_and_huge_files_are_not_touched(session: Session) -> None:
-    big = f"use {PAT}\n" + "x" * 100 + "\n"
-    write(
-        session.tree,
-        {
-            "node_modules/x.js": f"use {PAT}\n",
-            "image.bin": b"\x89PNG\x00" + PAT.encode(),
-            "huge.txt": big + "y" * 79 + "\n" + ("z" * 79 + "\n") * (5 * 2**20 // 80),
-        },
-    )
+async def test_ignored_and_binary_files_are_not_touched(session: Session) -> None:
+    write(session.tree, {"node_modules/x.js": f"use {PAT}\n", "image.bin": b"\x89PNG\x00" + PAT.encode()})
     made = await take(session)
     assert made.secrets == []
     assert PAT in (session.tree / "node_modules" / "x.js").read_text()

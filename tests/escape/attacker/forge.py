@@ -34,6 +34,12 @@ SAYINGS: dict[str, list[object]] = {
         {**REFUSED, "api_error_status": 429},
     ],
     "credential": [{**REFUSED, "api_error_status": 401}],
+    "model": [{**REFUSED, "api_error_status": 404}],
+    "credit": [{**REFUSED, "api_error_status": 400, "result": "Your credit balance is too low"}],
+    "overload": [{**REFUSED, "api_error_status": 529}],
+    "offline": [{**REFUSED, "result": "Connection refused (ECONNREFUSED)"}],
+    "budget": [{**REFUSED, "subtype": "error_max_budget_usd", "terminal_reason": None}],
+    "conversation": [{**REFUSED, "subtype": "error_during_execution", "errors": ["No conversation found"]}],
 }  # fmt: skip
 """Raw lines, and messages as JSON."""
 
