@@ -22,6 +22,7 @@ from typing import Any
 
 import psutil
 import structlog
+from pydantic import ValidationError
 from temporalio.client import Client
 from temporalio.worker import Worker
 
@@ -29,14 +30,16 @@ from activities.check import examine
 from activities.claude import Gateway
 from activities.diagnose import Diagnose
 from activities.execute import Execute
-from activities.host import Host
+from activities.host import Host, turn_slots
 from activities.judge import Judge
 from activities.plan import Plan
+from activities.pulse import is_there
 from activities.read import Read
 from activities.reflect import Reflect
 from activities.sandbox import Launcher, find_isolation
 from activities.validate import Validate
 from activities.workspace import remove
+from overnight.base import chosen, sanity
 from overnight.base.credentials import find_credential
 from overnight.base.finish import finish
 from overnight.base.redaction.interceptor import RedactResults
@@ -48,20 +51,10 @@ from workflows.session import AutonomousSession
 
 log = structlog.get_logger("worker")
 
-TURN_BYTES = 700_000_000
-"""Memory of one Claude Code process with what it runs, for sizing; measured around 250 MB for itself."""
-RESERVED_BYTES = 1_000_000_000
-MAX_TURNS = 32
 OPEN_FILES = 65_536
 CONNECT_ATTEMPTS = 30
 HEARTBEAT_THROTTLE = timedelta(seconds=1)
 STICKY = timedelta(seconds=1)
-
-
-def turn_slots(settings: Settings) -> int:
-    """Claude Code calls and validations at once, by memory unless a person says."""
-    fitting = (psutil.virtual_memory().total - RESERVED_BYTES) // TURN_BYTES
-    return settings.turn_slots or int(max(1, min(MAX_TURNS, fitting)))
 
 
 def workers(client: Client, host: Host, settings: Settings, task_queue: str = TASK_QUEUE) -> list[Worker]:
@@ -87,11 +80,15 @@ def workers(client: Client, host: Host, settings: Settings, task_queue: str = TA
             sticky_queue_schedule_to_start_timeout=STICKY,
             **common,
         ),
-        Worker(
-            task_queue=turns_queue(task_queue),
-            activities=turns,
-            max_concurrent_activities=turn_slots(settings),
-            **common,
+        *(
+            Worker(
+                task_queue=turns_queue(task_queue, on),
+                activities=turns,
+                max_concurrent_activities=turn_slots(settings),
+                **common,
+            )
+            # Work that any host may take, and that of the sessions whose worktrees are here.
+            for on in (None, host.id)
         ),
     ]
 
@@ -102,6 +99,7 @@ async def serve(settings: Settings) -> int:
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
+    _look_at(settings)
     _own_temporary_folder(settings)
     _many_open_files()
     client = await _connected()
@@ -109,7 +107,9 @@ async def serve(settings: Settings) -> int:
     launcher = Launcher(settings, await asyncio.to_thread(find_isolation))
     async with AsyncExitStack() as stack:
         gateway = await stack.enter_async_context(Gateway(find_credential).running())
-        for worker in workers(client, Host.of(settings, gateway, launcher), settings):
+        host = Host.of(settings, gateway, launcher)
+        await stack.enter_async_context(host.pulse.asking(lambda: is_there(client)))
+        for worker in workers(client, host, settings):
             await stack.enter_async_context(worker)
         credential = gateway.credential
         _announce(settings, credential.fingerprint if credential else None)
@@ -117,6 +117,18 @@ async def serve(settings: Settings) -> int:
         await stop.wait()
         log.info("leaving", grace_seconds=settings.grace_seconds)
     return 0
+
+
+def _look_at(settings: Settings) -> None:
+    """Log what of the settings does nothing or leaves too little. Raises ``ValueError`` for what no session may have.
+
+    A folder that is missing keeps nothing from running: it may be on a disk that is not there after every start.
+    """
+    if wrong := sanity.exposing(settings, masked=False):
+        raise ValueError("; ".join(wrong))
+    doubts = [*sanity.exposing(settings), *sanity.missing(settings), *sanity.tight(settings)]
+    for text in [*chosen.unknown(os.environ), *doubts]:
+        log.warning("settings", problem=text)
 
 
 async def _connected() -> Client:
@@ -176,7 +188,11 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="with --check: the result as JSON")
     parser.add_argument("--reach-model", action="store_true", help="with --check: ask the model's service, too")
     options = parser.parse_args()
-    settings = Settings()
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        sys.stderr.write(f"overnight-worker: {'; '.join(chosen.problems(error))}\n")
+        finish(2)
     configure_logging(settings)
     if options.check:
         report = asyncio.run(examine(settings, reach_model=options.reach_model))

@@ -9,7 +9,7 @@ from activities.attempt import Attempt
 from activities.claude import Ask, Lease, Told
 from activities.host import Host
 from activities.prompts import render
-from activities.workspace import session_lock
+from activities.workspace import give_agent_git, session_lock
 from workflows.contracts.answers import Answer
 from workflows.contracts.outcome import MAX_OBSERVED, CallReport, Outcome
 from workflows.contracts.requests import Allowance, FailedCheck, Phase, Site, Try
@@ -41,6 +41,8 @@ async def consult(
     attempt.usage = lambda: lease.usage
     async with session_lock(host.folder(site.session_id), limit_s=LOCK_SECONDS):
         worktree = await host.worktree(site, commit)
+        # What the last execute left as the agent's git could start programs here: only a model's words decide.
+        await give_agent_git(worktree, host.launcher.objects(worktree.objects))
         told = await host.runner.run(
             ask,
             lease,
@@ -74,14 +76,17 @@ def whole(host: Host, told: Told) -> Told:
 
 
 def report(kind: type[R], told: Told, host: Host, site: Site, **more: Any) -> R:
-    """What a call came to, as an activity's report with ``more`` of its own."""
+    """What a call came to, as an activity's report with ``more`` of its own, such as ``notes`` and ``more_notes``."""
+    notes = [*told.notes, *more.pop("notes", [])]
     return kind(
         outcome=told.outcome,
         detail=told.detail,
         usage=told.usage,
         seconds=told.seconds,
         resets_at=told.resets_at,
-        notes=[*told.notes, *more.pop("notes", [])][:MAX_OBSERVED],
+        notes=notes[:MAX_OBSERVED],
+        more_notes=len(notes[MAX_OBSERVED:]) + more.pop("more_notes", 0),
+        host=host.id,
         sandbox=host.sandbox(site),
         **more,
     )

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from activities.host import Host
 from workflows.calls import MODEL_UNAVAILABLE
 from workflows.contracts.outcome import Usage
 from workflows.contracts.requests import Beat
@@ -35,6 +36,8 @@ class Attempt:
         """What earlier attempts of this activity used: it was billed, though they never answered."""
         self.usage: Callable[[], Usage] = Usage
         """What this attempt has used so far."""
+        self.open_usd: Callable[[], float] = float
+        """What its requests to the model that have no answer yet may cost, in USD."""
         self.doing = ""
 
     def spent(self) -> Usage:
@@ -43,10 +46,13 @@ class Attempt:
 
     def unavailable(self, detail: str) -> ApplicationError:
         """The failure that lets Temporal back off, with what was used all the same."""
-        return ApplicationError(detail, Beat(usage=self.spent(), activity=detail), type=MODEL_UNAVAILABLE)
+        return ApplicationError(detail, self._now(detail), type=MODEL_UNAVAILABLE)
 
     def beat(self) -> None:
-        activity.heartbeat(Beat(usage=self.spent(), activity=self.doing))
+        activity.heartbeat(self._now(self.doing))
+
+    def _now(self, doing: str) -> Beat:
+        return Beat(usage=self.spent(), open_usd=self.open_usd(), activity=doing)
 
     def halt(self, why: str, lost: bool = False) -> None:
         self.why = self.why or why
@@ -54,15 +60,15 @@ class Attempt:
         self.stop.set()
 
 
-async def attend(work: Callable[[Attempt], Awaitable[R]]) -> R:
-    """Run ``work`` as this activity's attempt.
+async def attend(host: Host, work: Callable[[Attempt], Awaitable[R]]) -> R:
+    """Run ``work`` as this activity's attempt, when a slot of the host is free.
 
-    Beats every second, however silent the work is. A cancel or a worker that leaves sets ``attempt.stop``; the work
-    then says what it has done so far, and that is the activity's answer.
+    Beats every second, however silent the work is. A cancel, a worker that leaves, and Temporal out of reach set
+    ``attempt.stop``; the work then says what it has done so far, and that is the activity's answer.
     """
     attempt = Attempt()
-    inner = asyncio.ensure_future(work(attempt))
-    helpers = [asyncio.create_task(_beats(attempt)), asyncio.create_task(_leaving(attempt))]
+    inner = asyncio.ensure_future(_in_turn(host, attempt, work))
+    helpers = [asyncio.create_task(_beats(host, attempt)), asyncio.create_task(_leaving(attempt))]
     try:
         while True:
             try:
@@ -78,9 +84,30 @@ async def attend(work: Callable[[Attempt], Awaitable[R]]) -> R:
             await asyncio.gather(*helpers, return_exceptions=True)
 
 
-async def _beats(attempt: Attempt) -> None:
+async def _in_turn(host: Host, attempt: Attempt, work: Callable[[Attempt], Awaitable[R]]) -> R:
+    """The host's two queues share its slots. Who is to stop needs none: it has only to say so."""
+    attempt.doing = "waiting for a free slot on its host" if host.slots.locked() else attempt.doing
+    turn, stopped = asyncio.create_task(host.slots.acquire()), asyncio.create_task(attempt.stop.wait())
+    await asyncio.wait({turn, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    if not turn.done():
+        turn.cancel()
+        with suppress(asyncio.CancelledError):
+            await turn
+    held = not turn.cancelled()
+    try:
+        return await work(attempt)
+    finally:
+        if held:
+            host.slots.release()
+
+
+async def _beats(host: Host, attempt: Attempt) -> None:
     while True:
         attempt.beat()
+        if host.pulse.is_cut_off:
+            # Another worker may soon begin where this one is: what it has done so far is all that it may do.
+            attempt.halt("cut off from Temporal")
         await asyncio.sleep(BEAT_SECONDS)
 
 
@@ -104,5 +131,5 @@ def _reason() -> tuple[str, bool]:
 def _carried(details: list[object]) -> Usage:
     for item in details:
         with suppress(ValidationError):
-            return Beat.model_validate(item).usage
+            return Beat.model_validate(item).owed()
     return Usage()

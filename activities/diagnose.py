@@ -22,7 +22,7 @@ class Diagnose:
     @activity.defn(name="diagnose")
     async def run(self, request: DiagnoseRequest) -> DiagnoseResult:
         """A diagnosis from evidence, the last change and what was tried. A retry is a new call."""
-        return await attend(lambda attempt: self._work(attempt, request))
+        return await attend(self.host, lambda attempt: self._work(attempt, request))
 
     async def _work(self, attempt: Attempt, request: DiagnoseRequest) -> DiagnoseResult:
         commit = await self.host.base(request.site)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
-from pathlib import Path
 from uuid import NAMESPACE_URL, uuid5
 
 from temporalio import activity
@@ -11,13 +11,14 @@ from temporalio.exceptions import ApplicationError
 
 from activities.asking import LOCK_SECONDS, describe_failures, describe_tries, lease_for, report, settled, whole
 from activities.attempt import Attempt, attend
-from activities.claude import Ask, Told
+from activities.claude import Ask, Told, Transcript
 from activities.host import Host
+from activities.progress import LOST, Work, kept, take_up
 from activities.prompts import bullets, render, section
 from activities.workspace import Checkpoint as Commit
-from activities.workspace import Worktree, checkpoint, find_published, give_agent_git, publish, session_lock
+from activities.workspace import Conflict, Vault, checkpoint, find_published, give_agent_git, publish, session_lock
 from workflows.contracts import requests
-from workflows.contracts.outcome import MAX_OBSERVED, Outcome
+from workflows.contracts.outcome import Outcome
 from workflows.contracts.requests import ExecuteRequest, ExecuteResult
 from workflows.contracts.text import printable
 from workflows.policy.record import one_line
@@ -39,76 +40,94 @@ class Execute:
         Never blindly repeated: a retry adopts the commit whose completion was lost, else it resumes the conversation
         on what the last attempt left in the worktree.
         """
-        return await attend(lambda attempt: self._work(attempt, request))
+        return await attend(self.host, lambda attempt: self._work(attempt, request))
 
     async def _work(self, attempt: Attempt, request: ExecuteRequest) -> ExecuteResult:
         site, folder = request.site, self.host.folder(request.site.session_id)
         start = await self.host.base(site)
         async with session_lock(folder, limit_s=LOCK_SECONDS):
             vault = await self.host.vault(site.project)
-            conversation = request.conversation or _conversation(request, start)
-            for step, outcome in ((request.step, Outcome.COMPLETED), (_partial(request.step), Outcome.INTERRUPTED)):
-                done = await find_published(vault, site.session_id, site.iteration, step, start)
-                if done is not None:
-                    return ExecuteResult(
-                        outcome=outcome,
-                        detail="its worker died" if outcome is Outcome.INTERRUPTED else "",
-                        usage=attempt.earlier,
-                        checkpoint=_contract(done, site.iteration),
-                        conversation=conversation if outcome is Outcome.INTERRUPTED else None,
-                        notes=["an earlier attempt had published its checkpoint before its worker died"],
-                    )
-            transcript = _transcript(folder, conversation)
-            resumed = transcript is not None
-            worktree = await self.host.worktree(site, start, keep_changes=resumed or attempt.number > 1)
-            told = await self._call(attempt, request, worktree, conversation, resumed=resumed)
-            told = whole(self.host, told)
+            said = Transcript(folder / "claude", request.conversation or _conversation(request, start))
+            if (adopted := await self._adopted(attempt, request, vault, start, said.conversation)) is not None:
+                return adopted
+            work = await take_up(self.host, request, vault, start, said)
+            async with kept(self.host, attempt, work):
+                told = whole(self.host, await self._call(attempt, request, work))
             if attempt.lost:
                 # The later attempt waits for the lock: it finds the work and the conversation as they are.
-                raise ApplicationError(attempt.why, type="AttemptLost")
-            if told.outcome in _SPOILT and transcript is not None:
-                transcript.unlink(missing_ok=True)
-            made = await checkpoint(
-                worktree,
-                session_id=site.session_id,
-                iteration=site.iteration,
-                step=_partial(request.step) if told.outcome in _GOES_ON else request.step,
-                subject=one_line(request.subject, 72),
-                body=printable(told.text[:2_000]),
-                redactor=self.host.redactor,
-            )
-            await publish(worktree, vault, made.commit, start)
+                raise ApplicationError(attempt.why, type=LOST)
+            if told.outcome in _SPOILT:
+                await asyncio.to_thread(said.drop)
+            made = await self._publish(request, told, work)
         return report(
             ExecuteResult,
             told,
             self.host,
             site,
             checkpoint=_contract(made, site.iteration),
-            conversation=conversation if told.outcome in _GOES_ON else None,
+            conversation=said.conversation if told.outcome in _GOES_ON else None,
             summary=told.text,
             notes=_notes(made),
+            more_notes=made.unlisted,
         )
 
-    async def _call(
-        self, attempt: Attempt, request: ExecuteRequest, worktree: Worktree, conversation: str, *, resumed: bool
-    ) -> Told:
-        config = self.host.folder(request.site.session_id) / "claude"
-        await give_agent_git(worktree, self.host.launcher.objects(worktree.objects))
+    async def _adopted(
+        self, attempt: Attempt, request: ExecuteRequest, vault: Vault, start: str, conversation: str
+    ) -> ExecuteResult | None:
+        """What an earlier attempt had published before its worker died, as this one's result."""
+        site = request.site
+        for step, outcome in ((request.step, Outcome.COMPLETED), (_partial(request.step), Outcome.INTERRUPTED)):
+            done = await find_published(vault, site.session_id, site.iteration, step, start)
+            if done is not None:
+                return ExecuteResult(
+                    outcome=outcome,
+                    detail="its worker died" if outcome is Outcome.INTERRUPTED else "",
+                    usage=attempt.earlier,
+                    checkpoint=_contract(done, site.iteration),
+                    conversation=conversation if outcome is Outcome.INTERRUPTED else None,
+                    host=self.host.id,
+                    notes=["an earlier attempt had published its checkpoint before its worker died"],
+                )
+        return None
+
+    async def _publish(self, request: ExecuteRequest, told: Told, work: Work) -> Commit:
+        """Exactly one commit, on the branch as long as no later attempt has taken this one's place."""
+        goes_on = told.outcome in _GOES_ON
+        made = await checkpoint(
+            work.worktree,
+            session_id=request.site.session_id,
+            iteration=request.site.iteration,
+            step=_partial(request.step) if goes_on else request.step,
+            subject=one_line(request.subject, 72),
+            body=printable(told.text[:2_000]),
+            redactor=self.host.redactor,
+        )
+        follow = await work.to_follow(made.commit, self.host.redactor) if goes_on else None
+        try:
+            await publish(work.worktree, work.vault, made.commit, work.worktree.commit, held=work.held, follow=follow)
+        except Conflict as conflict:
+            if conflict.ref == work.held.ref:
+                raise ApplicationError("a later attempt has taken this one's place", type=LOST) from conflict
+            raise
+        return made
+
+    async def _call(self, attempt: Attempt, request: ExecuteRequest, work: Work) -> Told:
+        await give_agent_git(work.worktree, self.host.launcher.objects(work.worktree.objects))
         ask = Ask(
             role="execute",
             phase="execute",
-            prompt=self._resume(request) if resumed else self._brief(request),
+            prompt=await asyncio.to_thread(self._resume if work.resumed else self._brief, request),
             guide=render("rules"),
             allowance=request.allowance,
-            conversation=conversation,
-            resume=resumed,
+            conversation=work.said.conversation,
+            resume=work.resumed,
         )
         lease = lease_for(request.site, "execute", attempt, request.allowance)
         attempt.usage = lambda: lease.usage
         told = await self.host.runner.run(
             ask,
             lease,
-            self.host.box(request.site, worktree, writable=True, config=config),
+            self.host.box(request.site, work.worktree, writable=True, config=work.said.config),
             stop=attempt.stop,
             progress=lambda did: setattr(attempt, "doing", self.host.redactor.text(did)),
         )
@@ -151,12 +170,6 @@ def _conversation(request: ExecuteRequest, start: str) -> str:
     return str(uuid5(NAMESPACE_URL, f"overnight:{site.session_id}:{site.iteration}:{request.step}:{start}"))
 
 
-def _transcript(folder: Path, conversation: str) -> Path | None:
-    """The transcript of a conversation on this host, if it has one that is not empty."""
-    found = [p for p in (folder / "claude" / "projects").glob(f"*/{conversation}.jsonl") if p.stat().st_size > 0]
-    return found[0] if found else None
-
-
 def _contract(made: Commit, iteration: int) -> requests.Checkpoint:
     return requests.Checkpoint(
         commit=made.commit, tree=made.tree, parent=made.parent, iteration=iteration, changed_files=made.changed_files
@@ -171,4 +184,4 @@ def _notes(made: Commit) -> list[str]:
         f"{found.path}:{found.line}: a secret ({found.rule}) was taken out before the commit" for found in made.secrets
     ]
     notes += [f"{skipped.path} was not committed: {skipped.reason}" for skipped in made.skipped]
-    return notes[:MAX_OBSERVED]
+    return notes

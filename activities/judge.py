@@ -28,7 +28,7 @@ class Judge:
     @activity.defn(name="judge")
     async def run(self, request: JudgeRequest) -> JudgeResult:
         """One verdict per criterion; what the judge left out is not met. A retry is a new call."""
-        return await attend(lambda attempt: self._work(attempt, request))
+        return await attend(self.host, lambda attempt: self._work(attempt, request))
 
     async def _work(self, attempt: Attempt, request: JudgeRequest) -> JudgeResult:
         site, commit = request.site, await self.host.base(request.site)

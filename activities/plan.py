@@ -24,7 +24,7 @@ class Plan:
     @activity.defn(name="plan")
     async def run(self, request: PlanRequest) -> PlanResult:
         """The session's base commit and its plan. A retry is a new call on the same base."""
-        return await attend(lambda attempt: self._work(attempt, request))
+        return await attend(self.host, lambda attempt: self._work(attempt, request))
 
     async def _work(self, attempt: Attempt, request: PlanRequest) -> PlanResult:
         try:

@@ -21,7 +21,7 @@ class Reflect:
     @activity.defn(name="reflect")
     async def run(self, request: ReflectRequest) -> ReflectResult:
         """What the session's own record says about its strategy. A retry is a new call."""
-        return await attend(lambda attempt: self._work(attempt, request))
+        return await attend(self.host, lambda attempt: self._work(attempt, request))
 
     async def _work(self, attempt: Attempt, request: ReflectRequest) -> ReflectResult:
         told = await consult(

@@ -19,6 +19,7 @@ from activities.sandbox import Box, NotIsolatedError
 from activities.validation import Observed, SetupMark, observe
 from activities.workspace import (
     Worktree,
+    drop_special_modes,
     give_agent_git,
     materialise,
     restore_tracked,
@@ -39,7 +40,7 @@ class Validate:
     @activity.defn(name="validate")
     async def run(self, request: ValidateRequest) -> ValidateResult:
         """Evidence of every check on the commit, in the worktree or in a clean clone, after the setup command."""
-        return await attend(lambda attempt: self._work(attempt, request))
+        return await attend(self.host, lambda attempt: self._work(attempt, request))
 
     async def _work(self, attempt: Attempt, request: ValidateRequest) -> ValidateResult:
         started = time.monotonic()
@@ -53,14 +54,17 @@ class Validate:
                 box = await self._box(request, worktree, folder, stack)
                 run = _Run(attempt, request, commit, box, scratch)
                 setup, seen = await self._observe(run, worktree)
+                await asyncio.to_thread(drop_special_modes, box.workspace)
                 seen += await self._secrets(run, worktree)
         except NotIsolatedError as error:
             return ValidateResult(outcome=Outcome.ENGINE_BROKEN, detail=str(error))
+        notes = list(dict.fromkeys(run.notes))
         common = CallReport(
             outcome=Outcome.INTERRUPTED if attempt.stop.is_set() else Outcome.COMPLETED,
             detail=attempt.why,
             seconds=time.monotonic() - started,
-            notes=list(dict.fromkeys(run.notes))[:MAX_OBSERVED],
+            notes=notes[:MAX_OBSERVED],
+            more_notes=len(notes[MAX_OBSERVED:]),
             sandbox=self.host.sandbox(request.site),
         )
         if common.outcome is Outcome.INTERRUPTED:

@@ -137,8 +137,8 @@ class Gated:
         return result
 
     async def attend(self, call: Call[R], *, steerable: bool = False) -> R:
-        """The report of a started call, which messages may interrupt: then it says what it did so far."""
-        handle = call.handle
+        """The report of a call, which messages may interrupt: then it says what it did so far."""
+        handle = call.start(self.state.host)
 
         def interrupted() -> bool:
             return self.interrupt_any or (steerable and self.interrupt_execute)
@@ -164,11 +164,17 @@ class Gated:
         reaction = failures.weigh(state, result, asked=asked)
         if reaction is Reaction.GO_ON:
             return reaction
+        if reaction is Reaction.GO_ELSEWHERE:
+            state.host = None
+            record.event(state, now, "note", f"{phase}: {result.detail}; any host may go on")
+            return reaction
         if reaction is Reaction.CONTINUE_LATER:
             record.event(state, now, "note", f"{phase} interrupted: {result.detail}")
             return reaction
         record.error(state, now, phase, result.outcome.value, result.detail)
-        if reaction in {Reaction.WAIT_FOR_RESET, Reaction.BACK_OFF}:
+        if reaction is Reaction.WAIT_FOR_RESET and self.spec.on_usage_limit == "pause":
+            self.hold(failures.usage_limit_reason(result))
+        elif reaction in {Reaction.WAIT_FOR_RESET, Reaction.BACK_OFF}:
             failures.wait(state, result, now, workflow.random().random())
             record.event(state, now, "limit", state.wait_reason)
         elif reaction is Reaction.PAUSE:

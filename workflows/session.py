@@ -19,7 +19,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.contracts.spec import SessionSpec
     from workflows.contracts.state import SessionResult, SessionStart, SessionState, Status, Task
     from workflows.contracts.status import Events, SessionStatus
-    from workflows.policy import asks, criteria, failures, inbox, record, stuck, tasks, view
+    from workflows.policy import asks, criteria, failures, inbox, limits, record, stuck, tasks, view
     from workflows.policy import report as reports
     from workflows.policy.failures import Reaction
     from workflows.policy.inbox import M
@@ -215,7 +215,7 @@ class AutonomousSession(Gated):
         inbox.lost(self.state, workflow.now(), name, "no such signal", inbox.shown(several(payloads)))
         self.show_details()
 
-    @workflow.update(description='{"max_cost_usd": ..., "max_iterations": ..., "max_time_minutes": ...}')
+    @workflow.update(description="max_cost_usd, max_tokens, max_iterations, max_time_minutes: those to change")
     def raise_limits(self, message: RaiseLimits) -> SessionStatus:
         if inbox.is_new(self.state, message):
             inbox.raise_limits(self.state, workflow.now(), message)
@@ -226,8 +226,8 @@ class AutonomousSession(Gated):
     def _check_limits(self, message: RaiseLimits) -> None:
         if self.state.status.is_final:
             raise ApplicationError(f"the session is over ({self.state.status.value}); start a new one", type="Closed")
-        if not message.model_dump(exclude={"id"}, exclude_none=True):
-            raise ApplicationError("no limit is named", type="Invalid")
+        if why := limits.refusal(self.state, message):
+            raise ApplicationError(why, type="Invalid")
 
     @workflow.query(description="where the session stands")
     def status(self) -> SessionStatus:

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 
 from claude_agent_sdk import (
     AssistantMessage,
@@ -20,9 +20,9 @@ from claude_agent_sdk import (
 )
 from pydantic import ValidationError
 
-from activities.claude.gateway import Lease
+from activities.claude.lease import Failure, Lease
 from activities.claude.options import Ask
-from activities.claude.outcome import classify
+from activities.claude.outcome import claimed_limit, classify, is_lost
 from activities.claude.reported import Report
 from workflows.contracts.answers import Answer
 from workflows.contracts.outcome import Outcome, Usage
@@ -53,6 +53,7 @@ class Call:
         """``reported`` keeps the account of a call that the gateway does not carry."""
         self.ask = ask
         self._reported = reported
+        self._claimed = Failure(None) if reported is not None else None
         self.lease = lease
         self.stderr: list[str] = []
         self.last_event = time.monotonic()
@@ -78,11 +79,8 @@ class Call:
         if isinstance(message, ResultMessage):
             self._result = message
         elif isinstance(message, RateLimitEvent):
-            info = message.rate_limit_info
-            if info.status == "rejected":
-                self.lease.limited = True
-                if info.resets_at:
-                    self.lease.resets_at = datetime.fromtimestamp(info.resets_at, UTC)
+            if self._claimed is not None:
+                self._claimed = claimed_limit(message) or self._claimed
         elif isinstance(message, AssistantMessage):
             for block in message.content:
                 if isinstance(block, TextBlock) and message.model != "<synthetic>":
@@ -96,7 +94,8 @@ class Call:
         """What the call came to; ``cut`` says why we ended it, if we did."""
         told = self._conclusion(work, cut)
         told.text = self._text
-        told.resets_at = self.lease.resets_at if told.outcome is Outcome.USAGE_LIMIT else None
+        failure = self._claimed or self.lease.failure
+        told.resets_at = failure.resets_at if failure and told.outcome is Outcome.USAGE_LIMIT else None
         return told
 
     def _conclusion(self, work: asyncio.Task[None], cut: tuple[Outcome, str] | None) -> Told:
@@ -106,7 +105,11 @@ class Call:
             return Told(*cut)
         if self._result is not None:
             outcome, detail = classify(
-                self._result, self.lease, answer_owed=self.ask.answer is not None, tools_used=self._tools_used
+                self._result,
+                self.lease,
+                answer_owed=self.ask.answer is not None,
+                tools_used=self._tools_used,
+                direct=self._claimed,
             )
             return self._answered() if outcome is Outcome.COMPLETED else Told(outcome, detail)
         error = work.exception() if work.done() and not work.cancelled() else None
@@ -125,7 +128,7 @@ class Call:
         """No result at all."""
         said = " ".join(self.stderr[-5:])
         detail = f"{error or 'Claude Code ended without a result'} {said}".strip()
-        if "No conversation found" in detail or "already in use" in detail:
+        if is_lost(detail, self.lease):
             return Told(Outcome.TRANSCRIPT_LOST, detail)
         if self.lease.refusal == "budget":
             return Told(Outcome.MAX_COST, "the budget of this call is spent")

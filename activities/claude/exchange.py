@@ -14,10 +14,11 @@ from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
 from activities.claude.body import Body, BrokenError
-from activities.claude.lease import Lease
+from activities.claude.lease import Failure, Lease
 from activities.claude.meter import Meter
 from activities.claude.reach import reaches_out
-from activities.claude.upstream import answered, note_failure, outgoing
+from activities.claude.upstream import answered, failure, outgoing
+from activities.claude.veil import Veil
 from overnight.base.credentials import Credential
 
 log = structlog.get_logger(__name__)
@@ -29,6 +30,8 @@ SILENCE_SECONDS = 150.0
 """Without a byte of an answer that has begun. Claude Code itself gives up after 120 s."""
 UNREAD_SECONDS = 60.0
 """For so long a piece of an answer may wait to be read."""
+PATIENCE_SECONDS = 100.0
+"""A client that goes away after so long a silence of the service gave it up; one that leaves sooner had no reason."""
 
 
 def refusal(status: int, kind: str, message: str) -> JSONResponse:
@@ -43,6 +46,10 @@ def refused(reason: str) -> str:
 
 class _GivenUpError(Exception):
     """The rest of an answer that has begun is not waited for; says why."""
+
+
+class _UnreadError(_GivenUpError):
+    """Whoever asked does not read the answer: nothing that the service did."""
 
 
 class Exchange:
@@ -62,6 +69,7 @@ class Exchange:
         self._credential = credential
         self._scope, self._receive, self._send = scope, receive, send
         self._body = Body(receive)
+        self._asked_at: float | None = None
         self._begun = False
 
     async def run(self) -> None:
@@ -77,10 +85,31 @@ class Exchange:
                 for task in tasks:
                     task.cancel()
                 await asyncio.wait(tasks)
+            if is_gone:
+                self._note_silence()
             if not work.cancelled():
                 work.result()
             elif not self._begun and not is_gone:
                 await self._refuse(403, "permission_error", "this call has ended")
+
+    @property
+    def _counts(self) -> bool:
+        """Whether it asks for a message: how a call ends rests on nothing else."""
+        path: str = self._scope["path"]
+        return path.endswith("/messages")
+
+    def _note(self, failed: Failure) -> None:
+        self._lease.last_error = f"HTTP {failed.status}" if failed.status else failed.message
+        if self._counts:
+            self._lease.failure = failed
+
+    def _note_silence(self) -> None:
+        """The client has gone away: perhaps because the service was silent for too long."""
+        if self._asked_at is None:
+            return
+        silent = time.monotonic() - max(self._asked_at, self._lease.last_byte)
+        if silent >= PATIENCE_SECONDS:
+            self._note(Failure(None, f"no byte of the model's service for {silent:.0f} s"))
 
     async def _refuse(self, status: int, kind: str, message: str) -> None:
         self._begun = True
@@ -119,6 +148,7 @@ class Exchange:
             headers=outgoing(Headers(scope=self._scope), self._credential, self._lease),
             content=body,
         )
+        self._asked_at = time.monotonic()
         try:
             return await self._client.send(request, stream=True)
         except (httpx2.ReadTimeout, asyncio.CancelledError):
@@ -129,33 +159,40 @@ class Exchange:
     async def _hand_on(self, answer: httpx2.Response) -> None:
         """Send the answer as it comes, shown to the meter as it passes."""
         meter = Meter(streamed="json" not in answer.headers.get("content-type", ""))
+        veil = Veil(self._credential.secrets)
+        self._lease.answered |= self._counts
         try:
             await self._begin(answer)
             async for piece in self._pieces(answer, MAX_ANSWER_BYTES):
                 meter.feed(piece)
                 if meter.model:
                     self._body.forget()
-                await self._pass(piece, more=True)
+                if shown := veil.show(piece):
+                    await self._pass(shown, more=True)
+            if rest := veil.rest():
+                await self._pass(rest, more=True)
         finally:
             self._charge(meter)
+        if self._counts:
+            self._lease.failure = None if meter.is_final else Failure(None, "an answer without its end")
         # The client sees the end when the charge is made: its next request finds it.
         await self._pass(b"", more=False)
 
     async def _hand_on_failure(self, answer: httpx2.Response) -> None:
-        note_failure(self._lease, answer.status_code, answer.headers)
         if answer.status_code < 400:
             # To follow would hand the credential to whoever is named there.
             target = answer.headers.get("location", "")[:200]
             message = f"the model's service redirects to {target!r}; ANTHROPIC_BASE_URL must name the service itself"
+            self._note(Failure(403, message))
             await self._refuse(403, "permission_error", message)
             return
         said = bytearray()
         async for piece in self._pieces(answer, MAX_ERROR_BYTES):
             said += piece
-        text = bytes(said)
-        for secret in self._credential.secrets:
-            # A service may quote what it refuses.
-            text = text.replace(secret.encode(), b"[credential]")
+        # A service may quote what it refuses.
+        veil = Veil(self._credential.secrets)
+        text = veil.show(bytes(said)) + veil.rest()
+        self._note(failure(answer.status_code, answer.headers, text))
         await self._begin(answer)
         await self._pass(text, more=False)
 
@@ -180,7 +217,7 @@ class Exchange:
 
     async def _begin(self, answer: httpx2.Response) -> None:
         self._begun = True
-        headers = answered(answer.headers)
+        headers = answered(answer.headers, self._credential.secrets)
         await self._send({"type": "http.response.start", "status": answer.status_code, "headers": headers})
 
     async def _pass(self, piece: bytes, *, more: bool) -> None:
@@ -188,10 +225,10 @@ class Exchange:
             async with asyncio.timeout(UNREAD_SECONDS):
                 await self._send({"type": "http.response.body", "body": piece, "more_body": more})
         except TimeoutError:
-            raise _GivenUpError(f"nobody read the answer for {UNREAD_SECONDS:.0f} s") from None
+            raise _UnreadError(f"nobody read the answer for {UNREAD_SECONDS:.0f} s") from None
 
     def _charge(self, meter: Meter) -> None:
-        if not self._scope["path"].endswith("/messages"):
+        if not self._counts:
             return
         if not meter.model:
             meter.model = self._body.model()
@@ -210,8 +247,12 @@ class Exchange:
                 status, kind, message = 502, "api_error", "the model's service cannot be reached"
         # What could not be sent may be quoted in the error, headers included.
         quotes = isinstance(error, httpx2.LocalProtocolError | ValueError)
-        self._lease.last_error = type(error).__name__ if quotes else f"{type(error).__name__}: {error}"
-        if not isinstance(error, BrokenError):  # which an agent can have as often as it likes
-            log.warning("a request to the model failed", error=self._lease.last_error, begun=self._begun)
+        said = type(error).__name__ if quotes else f"{type(error).__name__}: {error}"
+        if isinstance(error, BrokenError | _UnreadError):  # which an agent can have as often as it likes
+            self._lease.last_error = said
+        else:
+            self._note(Failure(None if self._begun else status, message))
+            self._lease.last_error = said
+            log.warning("a request to the model failed", error=said, begun=self._begun)
         if not self._begun:
             await self._refuse(status, kind, message)

@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 
 from activities.claude.body import MAX_REQUEST_BYTES
 from activities.claude.exchange import Exchange, refusal, refused
-from activities.claude.lease import Lease
+from activities.claude.lease import Failure, Lease
 from activities.claude.listening import Listening
 from activities.claude.upstream import NoWayError, open_client
 from overnight.base.credentials import Credential
@@ -117,12 +117,15 @@ class Gateway:
             return refusal(403, "permission_error", refused(reason))
         if credential is None:
             lease.last_error = "the worker holds no credential"
+            lease.failure = Failure(401, lease.last_error)
             return refusal(401, "authentication_error", "the worker holds no credential for a model")
         if credential.direct:
             lease.last_error = f"the gateway does not carry {credential.kind}"
+            lease.failure = Failure(403, lease.last_error)
             return refusal(403, "permission_error", f"with {credential.kind}, Claude Code asks the service itself")
         if self._client is None:
             lease.last_error = self._no_way
+            lease.failure = Failure(403, self._no_way)
             return refusal(403, "permission_error", self._no_way)
         if lease.is_full:
             return refusal(429, "rate_limit_error", "too many requests of this call wait already")

@@ -16,6 +16,20 @@ MAX_REQUESTS = 32
 """Requests of one call that may wait or be under way at once; Claude Code itself makes one, seldom a few."""
 
 
+@dataclass(frozen=True)
+class Failure:
+    """A request of a call that the model's service did not answer, as the gateway saw it."""
+
+    status: int | None
+    """Of HTTP; None for a connection that was lost, an answer that broke off, and silence."""
+    message: str = ""
+    """The service's own words, of an error that it answered with."""
+    limited: bool = False
+    """The service said that a usage limit is reached."""
+    resets_at: datetime | None = None
+    """When that ends, if the service said so."""
+
+
 @dataclass
 class Lease:
     """The right of one Claude Code call to talk to a model, and what it has used so far."""
@@ -29,9 +43,10 @@ class Lease:
     usage: Usage = field(default_factory=Usage)
     refusal: str | None = None
     """Why further requests are refused; set by whoever ends the call."""
-    limited: bool = False
-    """The service said that a usage limit is reached."""
-    resets_at: datetime | None = None
+    failure: Failure | None = None
+    """Why the last request for a message was not answered; None when it was, or when there was none."""
+    answered: bool = False
+    """The service has answered a request for a message. Before that, nothing that the agent wrote runs in its box."""
     last_error: str = ""
     last_byte: float = field(default_factory=time.monotonic)
     """When a byte of the service came last, by the monotonic clock."""

@@ -83,6 +83,11 @@ class Meter:
             estimated_usd=0.0 if self._final else cost,
         )
 
+    @property
+    def is_final(self) -> bool:
+        """Whether the response's end was seen; of a whole one, once its usage was asked for."""
+        return self._final
+
     def _keep(self, part: bytes, most: int) -> None:
         """Remember the beginning of a line until its end comes; one that is too long is none of ours."""
         if self._skipping or len(self._pending) + len(part) > most:

@@ -10,11 +10,18 @@ import json
 import re
 from typing import Any
 
-_SUSPECT = re.compile(
-    rb'"(?:url|mcp_servers|mcp_toolset|web_search|web_fetch|code_execution|[a-z_]+_20[0-9]{6})"|\\u00[2-7]|\0',
-    re.IGNORECASE,
+_NAMES = (
+    b'"url"',
+    b'"mcp_servers"',
+    b'"mcp_toolset"',
+    b'"web_search"',
+    b'"web_fetch"',
+    b'"code_execution"',
+    b"\0",
 )
-"""What none of these can do without. Quoted in a text, its quotes are escaped, and it does not match."""
+_DATED_END = re.compile(rb'_20[0-9]{6}"')
+_DATED = re.compile(rb'"[a-z_]+_20[0-9]{6}"')
+_ESCAPED = re.compile(rb"\\u00[2-7]")
 _OWN_TOOLS = ("bash_", "text_editor_", "computer_", "memory_", "tool_search_tool_")
 """Tools with a type that run where the client is, or nowhere."""
 _DEEPEST = 40
@@ -28,7 +35,7 @@ def reaches_out(body: bytes) -> str | None:
 
     A request that cannot be read says so: the service may read it otherwise.
     """
-    if _SUSPECT.search(body) is None:
+    if not _is_suspect(body.lower()):
         return None
     if body.count(b"{") + body.count(b"[") + body.count(b",") > _MOST_PARTS:
         return _UNREADABLE
@@ -45,6 +52,16 @@ def reaches_out(body: bytes) -> str | None:
         if kind != "custom" and not kind.startswith(_OWN_TOOLS):
             return f"the tool {kind[:60]!r}, which the service runs"
     return "content that the service fetches by its address" if _by_address(asked, _DEEPEST) else None
+
+
+def _is_suspect(lowered: bytes) -> bool:
+    """Whether there is something that none of these can do without. Quoted in a text, its quotes are escaped.
+
+    Searches that begin with fixed bytes are several times faster than one for everything: 1 ms for 500 kB.
+    """
+    if any(name in lowered for name in _NAMES) or _ESCAPED.search(lowered):
+        return True
+    return _DATED_END.search(lowered) is not None and _DATED.search(lowered) is not None
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -79,6 +79,8 @@ class Runner:
         except (NotIsolatedError, OSError) as error:
             return Told(Outcome.ENGINE_BROKEN, str(error))
         told.notes = opened.notes
+        if opened.hits and told.outcome in (Outcome.CRASHED, Outcome.ENGINE_BROKEN):
+            told.detail = f"{'; '.join(opened.limits_hit)}: {told.detail}"
         return told
 
     async def _run(self, call: Call, box: Box, opened: Opened, stop: asyncio.Event) -> Told:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 
 import httpx2
 
-from activities.claude.lease import Lease
+from activities.claude.lease import Failure, Lease
 from overnight.base.credentials import Credential
 
 CONNECT_SECONDS = 15.0
@@ -25,6 +26,7 @@ LONG_WAIT_SECONDS = 60.0
 
 LOOPBACK = ("all://127.0.0.0/8", "all://localhost", "all://[::1]")
 
+_MESSAGE_LENGTH = 2_000
 _PASSED = {"accept", "accept-language", "content-type", "user-agent", "x-app"}
 _PASSED_PREFIXES = ("anthropic-", "x-claude-", "x-stainless-")
 _ANSWERED = {"content-type", "retry-after", "request-id", "x-should-retry"}
@@ -88,23 +90,33 @@ def outgoing(headers: Mapping[str, str], credential: Credential, lease: Lease) -
     }
 
 
-def answered(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
-    """Of the headers of an answer, those that Claude Code may see."""
+def answered(headers: Mapping[str, str], secrets: Collection[str] = ()) -> list[tuple[bytes, bytes]]:
+    """Of the headers of an answer, those that Claude Code may see; none that quotes one of ``secrets``."""
     kept = ((k, v) for k, v in headers.items() if k in _ANSWERED or k.startswith(_ANSWERED_PREFIXES))
-    return [(k.encode("latin-1"), v.encode("latin-1")) for k, v in kept]
+    shown = ((k, v) for k, v in kept if not any(secret in k or secret in v for secret in secrets))
+    return [(k.encode("latin-1"), v.encode("latin-1")) for k, v in shown]
 
 
-def note_failure(lease: Lease, status: int, headers: Mapping[str, str]) -> None:
-    """Remember what a refusal of the service said about limits."""
-    lease.last_error = f"HTTP {status}"
+def failure(status: int, headers: Mapping[str, str], body: bytes = b"") -> Failure:
+    """What a refusal of the service says: its words, and whether a usage limit is reached."""
+    message = _message(body)
     if status != 429:
-        return
-    reset = _moment(_seconds(headers.get("anthropic-ratelimit-unified-reset")))
+        return Failure(status, message)
+    reset = moment(_seconds(headers.get("anthropic-ratelimit-unified-reset")))
     wait = _seconds(headers.get("retry-after"))
     rejected = headers.get("anthropic-ratelimit-unified-status") == "rejected"
-    if rejected or (wait is not None and wait > LONG_WAIT_SECONDS):
-        lease.limited = True
-        lease.resets_at = reset or (_moment(time.time() + wait) if wait is not None else lease.resets_at)
+    if not rejected and (wait is None or wait <= LONG_WAIT_SECONDS):
+        return Failure(status, message)
+    return Failure(status, message, limited=True, resets_at=reset or (moment(time.time() + wait) if wait else None))
+
+
+def _message(body: bytes) -> str:
+    """The words in an error of the API's form, else the beginning of whatever came."""
+    try:
+        said = json.loads(body)["error"]["message"]
+    except (ValueError, RecursionError, LookupError, TypeError):
+        said = body[:_MESSAGE_LENGTH].decode("utf-8", "replace")
+    return str(said)[:_MESSAGE_LENGTH]
 
 
 def _seconds(text: str | None) -> float | None:
@@ -114,7 +126,8 @@ def _seconds(text: str | None) -> float | None:
         return None
 
 
-def _moment(seconds: float | None) -> datetime | None:
+def moment(seconds: float | None) -> datetime | None:
+    """The point in time so many seconds after 1970; None for none, and for what is no date."""
     try:
         return datetime.fromtimestamp(seconds, UTC) if seconds else None
     except (ValueError, OverflowError, OSError):

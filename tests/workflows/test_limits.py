@@ -240,7 +240,7 @@ async def test_a_pause_during_the_back_off_of_a_limit_keeps_both_reasons_apart(n
     bench = await new_bench(world)
     handle = await bench.start(real_time=True)
     await reaches(handle, Status.WAITING_LIMIT)
-    await handle.execute_update(AutonomousSession.raise_limits, RaiseLimits(max_cost_usd=0.01))
+    await handle.execute_update(AutonomousSession.raise_limits, RaiseLimits(max_cost_usd=0.25))
     await handle.signal("pause")
     await reaches(handle, Status.PAUSED)
     await handle.signal("resume")

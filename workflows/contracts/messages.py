@@ -61,3 +61,4 @@ class RaiseLimits(Message):
     max_iterations: Annotated[int, Field(ge=1, le=10_000)] | None = None
     max_time_minutes: Annotated[float, Field(gt=0, le=100_000)] | None = None
     max_cost_usd: Annotated[float, Field(gt=0, le=100_000)] | None = None
+    max_tokens: Annotated[int, Field(ge=1_000, le=1_000_000_000_000)] | None = None

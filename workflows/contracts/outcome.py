@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from workflows.contracts.text import Contract, Line, MaxBytes, Moment, Paragraph, Seconds
+from workflows.contracts.text import Contract, Key, Line, MaxBytes, Moment, Paragraph, Seconds
 
 MAX_OBSERVED = 10
 
@@ -43,6 +43,8 @@ class Outcome(StrEnum):
     """Claude Code or the sandbox cannot start on this host."""
     WORKSPACE = "workspace"
     """The project or the vault cannot be used as it is."""
+    HOST_LOST = "host_lost"
+    """The host that has the session's worktree does not answer."""
     INTERNAL = "internal"
     """An unexpected error of Overnight itself."""
 
@@ -61,6 +63,11 @@ class Usage(Contract):
     estimated_usd: Annotated[float, Field(ge=0)] = 0.0
     """The part of ``cost_usd`` that is an estimate, for responses that were cut off."""
 
+    @property
+    def tokens(self) -> int:
+        """All tokens, read, written and cached ones."""
+        return self.input_tokens + self.output_tokens + self.cache_read_tokens + self.cache_write_tokens
+
     def __add__(self, other: Usage) -> Usage:
         return Usage(**{name: getattr(self, name) + getattr(other, name) for name in Usage.model_fields})
 
@@ -77,5 +84,9 @@ class CallReport(Contract):
     """When a usage limit ends, if anybody said so."""
     notes: Annotated[list[Line], Field(max_length=MAX_OBSERVED)] = []
     """What Overnight observed and a person should know: limits hit, connections blocked, files left out."""
+    more_notes: Annotated[int, Field(ge=0)] = 0
+    """How many of them are not among ``notes``."""
+    host: Key | None = None
+    """Where the session's worktree is now."""
     sandbox: Annotated[str, MaxBytes(120, clipped=True)] = ""
     """What stood between untrusted code and the host."""

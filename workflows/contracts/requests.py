@@ -55,6 +55,8 @@ class Allowance(Contract):
 
     model: ModelName
     cost_usd: Annotated[float, Field(ge=0)]
+    tokens: Annotated[int, Field(ge=0)] | None = None
+    """Tokens of all kinds; absent means no limit."""
     seconds: Seconds
     max_turns: Annotated[int, Field(ge=1, le=1_000)]
 
@@ -210,5 +212,11 @@ class Beat(Contract):
     """What a heartbeat carries to the next attempt."""
 
     usage: Usage = Usage()
+    open_usd: Annotated[float, Field(ge=0)] = 0.0
+    """What requests to the model that have no answer yet may cost, in USD: billed when the worker dies now."""
     activity: Line = ""
     """What the call is doing, for people."""
+
+    def owed(self) -> Usage:
+        """What is to be charged when this was the last that anybody heard."""
+        return self.usage + Usage(cost_usd=self.open_usd, estimated_usd=self.open_usd)

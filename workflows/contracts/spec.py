@@ -62,6 +62,8 @@ class Limits(Contract):
     """Minutes of active time: paused and waiting do not count."""
     max_cost_usd: Annotated[float, Field(gt=0, le=100_000)] = 20
     """USD for all model calls of the session."""
+    max_tokens: Annotated[int, Field(ge=1_000, le=1_000_000_000_000)] | None = None
+    """Tokens for all model calls of the session, read, written and cached ones; absent means that USD alone decide."""
 
 
 class Egress(Contract):
@@ -92,5 +94,7 @@ class SessionSpec(Contract):
     success_threshold: Annotated[float, Field(gt=0, le=1)] = 0.95
     limits: Limits = Limits()
     on_limit: Literal["pause", "fail"] = "pause"
+    on_usage_limit: Literal["wait", "pause"] = "wait"
+    """At a usage limit of the model's service: wait for its reset and go on, or pause for a person."""
     models: Models
     egress: Egress = Egress()

@@ -113,6 +113,8 @@ class SessionState(Mutable):
     updated_at: datetime | None = None
     sandbox: Annotated[str, MaxBytes(120, clipped=True)] = ""
     """What stood between untrusted code and the host at the last call."""
+    host: Key | None = None
+    """Where the session's worktree is: calls go there first."""
     active_seconds: Seconds = 0.0
     """Since when active time runs; absent while paused or waiting."""
 

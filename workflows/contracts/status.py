@@ -79,6 +79,9 @@ class SessionStatus(Contract):
     success_rate: Annotated[float, Field(ge=0, le=1)] = 0.0
     cost_usd: float = 0.0
     max_cost_usd: float = 0.0
+    tokens: int = 0
+    """Used so far, of all kinds."""
+    max_tokens: int | None = None
     usage: Usage = Usage()
     elapsed_minutes: float = 0.0
     """Active minutes; paused and waiting do not count."""

@@ -26,6 +26,8 @@ class Reaction(StrEnum):
     """A usage limit: a durable timer up to the reset."""
     BACK_OFF = "back_off"
     """Temporal's own retries are used up: a durable timer, longer each time."""
+    GO_ELSEWHERE = "go_elsewhere"
+    """The host does not answer: any other may take the call, and stands on what the vault has."""
     PAUSE = "pause"
     """Nothing but a person can mend it."""
 
@@ -39,6 +41,7 @@ TABLE: dict[Outcome, Reaction] = {
     Outcome.INTERRUPTED: Reaction.CONTINUE_LATER,
     Outcome.USAGE_LIMIT: Reaction.WAIT_FOR_RESET,
     Outcome.UNAVAILABLE: Reaction.BACK_OFF,
+    Outcome.HOST_LOST: Reaction.GO_ELSEWHERE,
     Outcome.AUTH: Reaction.PAUSE,
     Outcome.CREDIT: Reaction.PAUSE,
     Outcome.UNKNOWN_MODEL: Reaction.PAUSE,
@@ -108,6 +111,12 @@ def pause_reason(report: CallReport) -> str:
     """Why the session pauses, with the fix in words."""
     reason = PAUSE_REASONS[report.outcome]
     return f"{reason} ({report.detail})" if report.detail else reason
+
+
+def usage_limit_reason(report: CallReport) -> str:
+    """Why a session pauses that is not to wait for the reset by itself."""
+    until = f"{report.resets_at:%Y-%m-%d %H:%M:%S} UTC" if report.resets_at else "an unknown time"
+    return f"usage limit: the model's service takes no more calls until {until}; resume then"
 
 
 def no_answer(phase: Phase, report: CallReport) -> str:

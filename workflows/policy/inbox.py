@@ -141,7 +141,7 @@ def raise_limits(state: SessionState, now: datetime, message: RaiseLimits) -> No
     """New limits; a session that a limit paused goes on when the gate finds it within them."""
     named = {k: v for k, v in message.model_dump(exclude={"id"}).items() if v is not None}
     state.limits = state.limits.model_copy(update=named)
-    if message.max_cost_usd is not None:
+    if message.max_cost_usd is not None or message.max_tokens is not None:
         state.exhausted = False
     if state.paused_by and state.paused_by.startswith(LIMIT):
         state.paused_by = None

@@ -39,8 +39,9 @@ def observed(state: SessionState, now: datetime, report: CallReport) -> None:
     """Put on record what was seen beside a call's own result; more than a few at once are counted."""
     for text in report.notes[:MAX_NOTED]:
         event(state, now, "note", text)
-    if len(report.notes) > MAX_NOTED:
-        event(state, now, "note", f"and {len(report.notes) - MAX_NOTED} more such notes")
+    more = max(0, len(report.notes) - MAX_NOTED) + report.more_notes
+    if more:
+        event(state, now, "note", f"and {more} more such notes")
 
 
 def charge(state: SessionState, phase: Phase, report: CallReport) -> None:
@@ -51,6 +52,7 @@ def charge(state: SessionState, phase: Phase, report: CallReport) -> None:
     state.usage = state.usage + report.usage
     state.active_seconds += report.seconds
     state.sandbox = report.sandbox or state.sandbox
+    state.host = report.host or state.host
     if report.outcome is Outcome.COMPLETED:
         times = state.times.get(phase) or PhaseTimes()
         state.times = {

@@ -98,6 +98,8 @@ def status(spec: SessionSpec, state: SessionState, now: datetime) -> SessionStat
         success_rate=round(sum(s.rate for s in state.scores) / len(state.scores), 3) if state.scores else 0,
         cost_usd=round(state.usage.cost_usd, 6),
         max_cost_usd=state.limits.max_cost_usd,
+        tokens=state.usage.tokens,
+        max_tokens=state.limits.max_tokens,
         usage=state.usage,
         elapsed_minutes=round(state.active_seconds / 60, 2),
         max_time_minutes=state.limits.max_time_minutes,

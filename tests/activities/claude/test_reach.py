@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import httpx2
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from activities.claude import reach
 from activities.claude.reach import reaches_out
 from tests.activities.claude.service import BODY, gateway_to, service
 
@@ -107,3 +109,12 @@ async def test_the_gateway_does_not_carry_them() -> None:
                 answer = await client.post(f"{gateway.url}/v1/messages", content=bytes_of(what), headers=headers)
                 assert answer.status_code == 200
         assert len(there.asked) == len(HONEST)
+
+
+@pytest.mark.parametrize("name", ["url", "mcp_servers", "mcp_toolset", "web_search", "web_fetch", "code_execution"])
+@pytest.mark.parametrize("spelled", [str.lower, str.upper, str.title])
+def test_whatever_its_case_a_telling_name_has_the_request_read(name: str, spelled: Callable[[str], str]) -> None:
+    assert reach._is_suspect(f'{{"{spelled(name)}"'.encode().lower())
+    assert reach._is_suspect(b'"type":"web_search_20250305"')
+    assert reach._is_suspect(b'"\\u0075rl"')
+    assert not reach._is_suspect(b'{"text":"the \\"url\\" of report_20250305\\""}')

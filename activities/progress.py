@@ -1,0 +1,133 @@
+"""Work in progress of an execute: taken up where an earlier attempt left it, and kept while it goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from activities.attempt import Attempt
+from activities.claude import Transcript
+from activities.host import Host
+from activities.workspace import (
+    Claim,
+    Conflict,
+    GitError,
+    Snapshot,
+    Vault,
+    Worktree,
+    claim,
+    ensure_worktree,
+    follow_up,
+    restore_transcript,
+    restore_work,
+    take_snapshot,
+)
+from overnight.base.redaction import Redactor
+from workflows.contracts.requests import ExecuteRequest
+
+log = structlog.get_logger(__name__)
+
+LOST = "AttemptLost"
+"""Type of the failure of an attempt whose place a later one has taken."""
+
+
+@dataclass
+class Work:
+    """An execute's worktree with what was done in it, the right to publish it, and its conversation."""
+
+    vault: Vault
+    worktree: Worktree
+    held: Claim
+    said: Transcript
+    resumed: bool
+    """Whether the conversation goes on."""
+
+    async def snapshot(self, redactor: Redactor) -> None:
+        """Keep what there is now. Raises ``Conflict``, ``GitError``, ``OSError``."""
+        async with _copy_of(self.said) as transcript:
+            self.held = await take_snapshot(self.held, transcript=transcript, redactor=redactor)
+
+    async def to_follow(self, commit: str, redactor: Redactor) -> str:
+        """What is to be kept when ``commit`` is published and the same step goes on from it."""
+        async with _copy_of(self.said) as transcript:
+            return await follow_up(self.held, commit, transcript=transcript, redactor=redactor)
+
+
+async def take_up(host: Host, request: ExecuteRequest, vault: Vault, start: str, said: Transcript) -> Work:
+    """Claim the step, and go on with what an earlier attempt at it left: here, or on another host as last kept.
+
+    A workspace in which nobody has begun this step yet is brought to ``start``. Raises ``Conflict``, ``GitError``,
+    ``OSError``.
+    """
+    site = request.site
+    folder = host.folder(site.session_id)
+    worktree = await ensure_worktree(folder, vault, site.session_id, start, keep_changes=True)
+    held, left = await claim(worktree, vault, iteration=site.iteration, step=request.step, host=host.id)
+    here = left is not None and left.host == host.id
+    if left is None:
+        worktree = await ensure_worktree(folder, vault, site.session_id, start, keep_changes=False)
+    elif not (here and worktree.kept):
+        await restore_work(worktree, vault, left)
+    if left is not None and not (here and await asyncio.to_thread(said.is_usable)):
+        await _restore_conversation(vault, left, said)
+    work = Work(vault, worktree, held, said, await asyncio.to_thread(said.is_usable))
+    if left is not None and not here:
+        # What was another host's is this one's now, before anything is done on top of it.
+        await work.snapshot(host.redactor)
+    return work
+
+
+async def _restore_conversation(vault: Vault, left: Snapshot, said: Transcript) -> None:
+    """Without a transcript the work goes on from a brief: it is a cache."""
+    await asyncio.to_thread(said.drop)
+    if not left.has_transcript:
+        return
+    with tempfile.TemporaryDirectory(prefix="transcript-") as place:
+        path = Path(place) / "transcript.jsonl"
+        try:
+            await restore_transcript(vault, left, path)
+            await asyncio.to_thread(said.put, path)
+        except (GitError, OSError) as error:
+            log.warning("the conversation is lost, the work goes on from a brief", error=str(error))
+
+
+@asynccontextmanager
+async def kept(host: Host, attempt: Attempt, work: Work) -> AsyncIterator[None]:
+    """Keep the work every ``snapshot_seconds`` as long as the context lasts; a lost claim ends the attempt."""
+    over = asyncio.Event()
+    keeping = asyncio.create_task(_keep(host, attempt, work, over))
+    try:
+        yield
+    finally:
+        over.set()
+        # One under way may have moved the hidden ref already: what it brings is needed for publishing.
+        await keeping
+
+
+async def _keep(host: Host, attempt: Attempt, work: Work, over: asyncio.Event) -> None:
+    while True:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(over.wait(), host.settings.snapshot_seconds)
+        if over.is_set():
+            return
+        try:
+            await work.snapshot(host.redactor)
+        except Conflict:
+            attempt.halt("a later attempt has taken this one's place", lost=True)
+            return
+        except (GitError, OSError) as error:
+            log.warning("the work in progress could not be kept this time", error=str(error))
+
+
+@asynccontextmanager
+async def _copy_of(said: Transcript) -> AsyncIterator[Path | None]:
+    """A copy of what is whole of a transcript, which Claude Code may be writing; None when there is none."""
+    with tempfile.TemporaryDirectory(prefix="transcript-") as place:
+        path = Path(place) / "transcript.jsonl"
+        yield path if await asyncio.to_thread(said.copy_to, path) else None
