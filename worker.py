@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 from datetime import timedelta
@@ -52,6 +53,7 @@ from workflows.session import AutonomousSession
 log = structlog.get_logger("worker")
 
 OPEN_FILES = 65_536
+KEPT_SECONDS = 7 * 86_400
 CONNECT_ATTEMPTS = 30
 HEARTBEAT_THROTTLE = timedelta(seconds=1)
 STICKY = timedelta(seconds=1)
@@ -101,6 +103,7 @@ async def serve(settings: Settings) -> int:
         loop.add_signal_handler(name, stop.set)
     _look_at(settings)
     _own_temporary_folder(settings)
+    _forget_old_ledgers(settings)
     _many_open_files()
     client = await _connected()
     await ensure_search_attributes(client)
@@ -155,6 +158,15 @@ def _own_temporary_folder(settings: Settings) -> None:
     own = root / str(os.getpid())
     own.mkdir(exist_ok=True, mode=0o700)
     tempfile.tempdir = str(own)
+
+
+def _forget_old_ledgers(settings: Settings) -> None:
+    """Remove what calls used that no attempt will ask about any more: their sessions went on without them."""
+    oldest = time.time() - KEPT_SECONDS
+    for account in (settings.home / "ledger").glob("*"):
+        with suppress(OSError):
+            if account.stat().st_mtime < oldest:
+                remove(account)
 
 
 def _many_open_files() -> None:

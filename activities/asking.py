@@ -38,7 +38,6 @@ async def consult(
     """One call in a fresh, read-only context on ``commit``. Raises the failure that Temporal backs off on."""
     ask = Ask(role, phase, prompt, render("observer"), allowance, answer)
     lease = lease_for(site, phase, attempt, allowance)
-    attempt.usage = lambda: lease.usage
     async with session_lock(host.folder(site.session_id), limit_s=LOCK_SECONDS):
         worktree = await host.worktree(site, commit)
         # What the last execute left as the agent's git could start programs here: only a model's words decide.
@@ -55,13 +54,22 @@ async def consult(
 
 def lease_for(site: Site, phase: Phase, attempt: Attempt, allowance: Allowance) -> Lease:
     """The right to talk to a model, for what is left of the call's budget after its earlier attempts."""
-    left = max(0.0, allowance.cost_usd - attempt.earlier.cost_usd)
-    return Lease(site.session_id, phase, site.iteration, attempt.number, left)
+    lease = Lease(
+        site.session_id,
+        phase,
+        site.iteration,
+        attempt.number,
+        budget_usd=max(0.0, allowance.cost_usd - attempt.earlier.cost_usd),
+        budget_tokens=None if allowance.tokens is None else max(0, allowance.tokens - attempt.earlier.tokens),
+        ledger=attempt.ledger(),
+    )
+    attempt.usage, attempt.open_usd = lambda: lease.usage, lambda: lease.open_usd
+    return lease
 
 
 def settled(attempt: Attempt, told: Told) -> Told:
     """``told`` with the usage of all attempts. Raises the failure that Temporal backs off on."""
-    attempt.usage = lambda: told.usage
+    attempt.usage, attempt.open_usd = lambda: told.usage, float
     if told.outcome is Outcome.UNAVAILABLE and not attempt.stop.is_set():
         raise attempt.unavailable(told.detail)
     if told.outcome is Outcome.INTERRUPTED and attempt.why:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import TypeVar
 
 from pydantic import ValidationError
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from activities.claude import Ledger, read_ledger
 from activities.host import Host
 from workflows.calls import MODEL_UNAVAILABLE
 from workflows.contracts.outcome import Usage
@@ -24,21 +27,33 @@ BEAT_SECONDS = 1.0
 class Attempt:
     """What the work of an activity needs to know about its attempt."""
 
-    def __init__(self) -> None:
+    def __init__(self, host: Host) -> None:
         info = activity.info()
         self.number = info.attempt
+        self._account = host.settings.home / "ledger" / f"{info.workflow_run_id}.{info.activity_id}"
         self.stop = asyncio.Event()
         """Set when the work is to come to rest: cancelled, paused by an operator, worker leaving."""
         self.why = ""
         self.lost = False
         """A later attempt has taken this one's place: it must leave everything to that one."""
-        self.earlier = _carried(list(info.heartbeat_details))
+        self.earlier = read_ledger(self._page(self.number - 1)) or _carried(list(info.heartbeat_details))
         """What earlier attempts of this activity used: it was billed, though they never answered."""
         self.usage: Callable[[], Usage] = Usage
         """What this attempt has used so far."""
         self.open_usd: Callable[[], float] = float
         """What its requests to the model that have no answer yet may cost, in USD."""
         self.doing = ""
+
+    def ledger(self) -> Ledger:
+        """Where what this attempt uses is on record at once."""
+        return Ledger(self._page(self.number), self.earlier)
+
+    def close(self) -> None:
+        """What all attempts used is in the answer: the record is of no use any more."""
+        shutil.rmtree(self._account, ignore_errors=True)
+
+    def _page(self, number: int) -> Path:
+        return self._account / f"{number}.jsonl"
 
     def spent(self) -> Usage:
         """What all attempts of this activity have used so far."""
@@ -66,13 +81,15 @@ async def attend(host: Host, work: Callable[[Attempt], Awaitable[R]]) -> R:
     Beats every second, however silent the work is. A cancel, a worker that leaves, and Temporal out of reach set
     ``attempt.stop``; the work then says what it has done so far, and that is the activity's answer.
     """
-    attempt = Attempt()
+    attempt = Attempt(host)
     inner = asyncio.ensure_future(_in_turn(host, attempt, work))
     helpers = [asyncio.create_task(_beats(host, attempt)), asyncio.create_task(_leaving(attempt))]
     try:
         while True:
             try:
-                return await asyncio.shield(inner)
+                result = await asyncio.shield(inner)
+                await asyncio.to_thread(attempt.close)
+                return result
             except asyncio.CancelledError:
                 if inner.cancelled():
                     raise

@@ -123,7 +123,6 @@ class Execute:
             resume=work.resumed,
         )
         lease = lease_for(request.site, "execute", attempt, request.allowance)
-        attempt.usage = lambda: lease.usage
         told = await self.host.runner.run(
             ask,
             lease,

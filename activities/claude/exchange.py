@@ -20,6 +20,7 @@ from activities.claude.reach import reaches_out
 from activities.claude.upstream import answered, failure, outgoing
 from activities.claude.veil import Veil
 from overnight.base.credentials import Credential
+from workflows.contracts.outcome import Usage
 
 log = structlog.get_logger(__name__)
 
@@ -70,6 +71,7 @@ class Exchange:
         self._scope, self._receive, self._send = scope, receive, send
         self._body = Body(receive)
         self._asked_at: float | None = None
+        self._entry: int | None = None
         self._begun = False
 
     async def run(self) -> None:
@@ -137,6 +139,9 @@ class Exchange:
                         await self._hand_on_failure(answer)
             except (httpx2.HTTPError, httpx2.InvalidURL, BrokenError, _GivenUpError, ValueError) as error:
                 await self._failed(error)
+            finally:
+                # What was charged is settled already; what the service did not take costs nothing.
+                self._settle(Usage())
 
     async def _ask(self, body: bytes) -> httpx2.Response:
         """Send the request. If its answer is not waited for, what it may cost is charged."""
@@ -149,6 +154,9 @@ class Exchange:
             content=body,
         )
         self._asked_at = time.monotonic()
+        if self._counts and self._lease.ledger is not None:
+            least = Meter(self._body.model(), streamed=True).usage(prompt_bytes=self._body.size)
+            self._entry = self._lease.ledger.begin(least.cost_usd)
         try:
             return await self._client.send(request, stream=True)
         except (httpx2.ReadTimeout, asyncio.CancelledError):
@@ -232,7 +240,13 @@ class Exchange:
             return
         if not meter.model:
             meter.model = self._body.model()
-        self._lease.usage = self._lease.usage + meter.usage(prompt_bytes=self._body.size)
+        used = meter.usage(prompt_bytes=self._body.size)
+        self._lease.usage = self._lease.usage + used
+        self._settle(used)
+
+    def _settle(self, used: Usage) -> None:
+        if self._entry is not None and self._lease.ledger is not None:
+            self._lease.ledger.end(self._entry, used)
 
     async def _failed(self, error: Exception) -> None:
         """Say it to the client, if it has heard nothing yet; else only the end of the connection tells."""

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from activities.claude.ledger import Ledger
 from workflows.contracts.outcome import Usage
 
 MAX_REQUESTS = 32
@@ -40,6 +41,9 @@ class Lease:
     attempt: int
     budget_usd: float
     token: str = field(default_factory=lambda: f"overnight-{secrets.token_urlsafe(24)}")
+    budget_tokens: int | None = None
+    ledger: Ledger | None = None
+    """Where what it uses is on record at once."""
     usage: Usage = field(default_factory=Usage)
     refusal: str | None = None
     """Why further requests are refused; set by whoever ends the call."""
@@ -84,9 +88,17 @@ class Lease:
 
     def check(self) -> str | None:
         """Why the next request must not go out, or None."""
-        if self.refusal is None and self.usage.cost_usd >= self.budget_usd:
+        is_spent = self.usage.cost_usd >= self.budget_usd
+        if self.budget_tokens is not None:
+            is_spent |= self.usage.tokens >= self.budget_tokens
+        if self.refusal is None and is_spent:
             self.refusal = "budget"
         return self.refusal
+
+    @property
+    def open_usd(self) -> float:
+        """What requests that have no answer yet may cost, in USD."""
+        return self.ledger.open_usd if self.ledger else 0.0
 
     @property
     def headers(self) -> dict[str, str]:

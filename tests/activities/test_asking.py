@@ -26,7 +26,7 @@ async def asked(bench: Bench) -> Told:
     async def activity() -> Told:
         return await consult(
             bench.host,
-            Attempt(),
+            Attempt(bench.host),
             site,
             commit=await bench.host.base(site),
             role="diagnose",
