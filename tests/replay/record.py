@@ -12,11 +12,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
+
+from temporalio.api.enums.v1 import EventType
+from temporalio.client import WorkflowHistory
+from temporalio.exceptions import ApplicationError
+from temporalio.testing import WorkflowEnvironment
 
 from tests.workflows.conftest import Bench, Handle, reaches, time_skipping_server, workers
 from tests.workflows.fakes import PRICE, Working, World, in_turn, unavailable
@@ -101,6 +107,32 @@ async def continued_as_new(bench: Bench) -> Handle:
     return bench.env.client.get_workflow_handle_for(AutonomousSession.run, first.id)
 
 
+async def failed_at_a_limit(bench: Bench) -> Handle:
+    bench.world.passes_at = 5
+    return await bench.start(on_limit="fail", max_iterations=1)
+
+
+async def host_lost(bench: Bench) -> Handle:
+    """Every call that goes to the host of the worktree finds nobody there, and is then anybody's."""
+    bench.world.passes_at = 1
+    bench.world.host = "gone"
+    return await bench.start()
+
+
+async def worker_failed_and_tried_again(bench: Bench) -> Handle:
+    bench.world.before["execute"] = in_turn(ApplicationError("a hiccup"), ApplicationError("another"))
+    return await bench.start()
+
+
+async def usage_limit_paused(bench: Bench) -> Handle:
+    bench.world.passes_at = 1
+    bench.world.before["execute"] = in_turn(Outcome.USAGE_LIMIT)
+    handle = await bench.start(on_usage_limit="pause")
+    await reaches(handle, Status.PAUSED)
+    await handle.signal("resume")
+    return handle
+
+
 SCENARIOS: list[Scenario] = [
     completed_after_a_fix,
     confirmed_at_the_second_try,
@@ -112,6 +144,10 @@ SCENARIOS: list[Scenario] = [
     paused_now_and_told_nonsense,
     stuck_then_helped,
     continued_as_new,
+    failed_at_a_limit,
+    host_lost,
+    worker_failed_and_tried_again,
+    usage_limit_paused,
 ]
 
 
@@ -135,16 +171,42 @@ def _anonymous(value: Any) -> Any:
     }
 
 
+async def play(env: WorkflowEnvironment, scenario: Scenario) -> WorkflowHistory:
+    """The history of one scenario, with today's code."""
+    world, queue = World(), f"recorded-{uuid4().hex[:8]}"
+    async with workers(env, queue, world):
+        handle = await scenario(Bench(env, world, queue))
+        await handle.result()
+        return await handle.fetch_history()
+
+
+def commands(history: WorkflowHistory) -> list[str]:
+    """What the workflow told Temporal to do, in order: every decision, with what replay does not look at."""
+    found = []
+    for event in history.events:
+        kind = EventType.Name(event.event_type).removeprefix("EVENT_TYPE_")
+        if event.HasField("activity_task_scheduled_event_attributes"):
+            told = event.activity_task_scheduled_event_attributes
+            where = re.sub(r"^recorded-[0-9a-f]+", "", told.task_queue.name)
+            limits = [
+                limit.ToTimedelta().total_seconds()
+                for limit in (told.schedule_to_start_timeout, told.start_to_close_timeout, told.heartbeat_timeout)
+            ]
+            retry = told.retry_policy
+            found.append(f"{kind} {told.activity_type.name}{where} {limits} {retry.maximum_attempts}")
+        elif kind in ("UPSERT_WORKFLOW_SEARCH_ATTRIBUTES", "WORKFLOW_PROPERTIES_MODIFIED", "TIMER_STARTED") or (
+            kind.startswith("WORKFLOW_EXECUTION_") and not kind.endswith(("STARTED", "SIGNALED", "CANCEL_REQUESTED"))
+        ):
+            found.append(kind)
+    return found
+
+
 async def record(names: list[str]) -> None:
     async with time_skipping_server() as env:
         for scenario in SCENARIOS:
             if names and scenario.__name__ not in names:
                 continue
-            world, queue = World(), f"recorded-{uuid4().hex[:8]}"
-            async with workers(env, queue, world):
-                handle = await scenario(Bench(env, world, queue))
-                await handle.result()
-                history = await handle.fetch_history()
+            history = await play(env, scenario)
             path = HISTORIES / f"{scenario.__name__}.json"
             path.write_text(json.dumps(_anonymous(history.to_json_dict()), separators=(",", ":")) + "\n")
             sys.stdout.write(f"{path.name}: {len(history.events)} events, {path.stat().st_size:,} bytes\n")

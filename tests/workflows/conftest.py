@@ -118,8 +118,15 @@ async def new_bench(env: WorkflowEnvironment) -> AsyncIterator[NewBench]:
 
 @asynccontextmanager
 async def workers(
-    env: WorkflowEnvironment, queue: str, world: World, *, decide: bool = True, act: bool = True
+    env: WorkflowEnvironment,
+    queue: str,
+    world: World,
+    *,
+    decide: bool = True,
+    act: bool = True,
+    host: str | None = None,
 ) -> AsyncIterator[None]:
+    """Whoever decides, and whoever acts: on calls that any host may take, or on those of one ``host``."""
     async with AsyncExitStack() as stack:
         if decide:
             decides = Worker(
@@ -133,7 +140,7 @@ async def workers(
         if act:
             acts = Worker(
                 env.client,
-                task_queue=turns_queue(queue),
+                task_queue=turns_queue(queue, host),
                 activities=world.activities(),
                 max_heartbeat_throttle_interval=timedelta(milliseconds=50),
             )

@@ -80,6 +80,8 @@ class World:
     """Per activity: something to do first, which may give the report itself."""
     requests: list[Any] = field(default_factory=list)
     strategy: str | None = "try the other way"
+    host: str | None = None
+    """Where the session's worktree is said to be."""
 
     def seen(self, kind: type[T]) -> list[T]:
         return [r for r in self.requests if isinstance(r, kind)]
@@ -107,7 +109,11 @@ class World:
             success_criteria=request.success_criteria,
         )
         return PlanResult(
-            outcome=Outcome.COMPLETED, base=sha("base"), plan=criteria.plan_from(answer, given), usage=used()
+            outcome=Outcome.COMPLETED,
+            base=sha("base"),
+            plan=criteria.plan_from(answer, given),
+            usage=used(),
+            host=self.host,
         )
 
     @activity.defn(name="execute")
@@ -124,6 +130,7 @@ class World:
             checkpoint=checkpoint(request, changed),
             summary="I did it",
             seconds=1,
+            host=self.host,
         )
         if early is None:
             return result
@@ -139,6 +146,7 @@ class World:
         commit = request.site.commit or sha("base")
         return ValidateResult(
             outcome=Outcome.COMPLETED,
+            host=self.host,
             evidence=[
                 CommandEvidence(
                     criterion=c.criterion,

@@ -1,0 +1,82 @@
+"""Calls go where the session's worktree is, as long as that host answers; else any host may take them."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from uuid import uuid4
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+from temporalio.testing import WorkflowEnvironment
+
+from tests.workflows.conftest import Bench, NewBench, eventually, said, workers
+from tests.workflows.fakes import PRICE, World
+from workflows.calls import turns_queue
+from workflows.contracts.outcome import CallReport, Usage
+from workflows.contracts.requests import Beat
+from workflows.contracts.state import Status
+
+
+async def queues(bench: Bench, session_id: str) -> list[tuple[str, str]]:
+    """Which call went where."""
+    history = await bench.env.client.get_workflow_handle(session_id).fetch_history()
+    scheduled = [e.activity_task_scheduled_event_attributes for e in history.events]
+    return [(s.activity_type.name, s.task_queue.name) for s in scheduled if s.activity_type.name]
+
+
+async def test_a_session_stays_where_its_worktree_is(env: WorkflowEnvironment) -> None:
+    world, queue = World(passes_at=2, host="one"), f"q-{uuid4().hex[:8]}"
+    async with workers(env, queue, world), workers(env, queue, world, decide=False, host="one"):
+        bench = Bench(env, world, queue)
+        result = await bench.run()
+        found = await queues(bench, result.session_id)
+    assert result.status is Status.COMPLETED
+    assert found[0] == ("plan", turns_queue(queue))
+    assert {where for _, where in found[1:]} == {turns_queue(queue, "one")}
+
+
+async def test_a_host_that_is_gone_is_not_waited_for(new_bench: NewBench) -> None:
+    world = World(passes_at=1, host="gone")
+    bench = await new_bench(world)
+    handle = await bench.start()
+    result = await handle.result()
+    assert result.status is Status.COMPLETED
+    assert result.iterations == 1
+    assert "baseline: its host is gone or busy; any host may go on" in await said(handle)
+    assert {turns_queue(bench.queue, "gone"), turns_queue(bench.queue)} == {
+        q for _, q in await queues(bench, handle.id)
+    }
+
+
+async def test_what_was_used_at_a_host_that_died_is_charged(env: WorkflowEnvironment) -> None:
+    """The attempt began there, and no worker of that host takes the next one."""
+    began = asyncio.Event()
+    world, queue = World(passes_at=1, host="one"), f"q-{uuid4().hex[:8]}"
+    died = Usage(calls=1, responses=3, cost_usd=1.0)
+
+    async def dies(_request: object) -> CallReport | None:
+        if activity.info().task_queue != turns_queue(queue, "one"):
+            return None
+        activity.heartbeat(Beat(usage=died, open_usd=0.125))
+        await asyncio.sleep(0.2)
+        began.set()
+        await asyncio.sleep(0.5)
+        raise ApplicationError("it was killed")
+
+    world.before["execute"] = dies
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(workers(env, queue, world))
+        gone = AsyncExitStack()
+        await gone.enter_async_context(workers(env, queue, world, decide=False, host="one"))
+        bench = Bench(env, world, queue)
+        handle = await bench.start(real_time=True)
+        await began.wait()
+        await gone.aclose()
+        status = await eventually(handle, lambda s: s.status.is_final)
+    assert status.status is Status.COMPLETED
+    others = world.requests
+    calls = sum(getattr(r, "allowance", None) is not None for r in others)
+    assert status.usage.estimated_usd == 0.125
+    assert status.usage.cost_usd == PRICE * (calls - 1) + 1.125
+    assert status.usage.responses == 2 * (calls - 1) + 3
