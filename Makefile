@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 
-.PHONY: demo test escape check lock clean help
+.PHONY: demo test escape chaos check lock clean help
 
 help:  ## show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -17,6 +17,9 @@ test: $(STAMP)  ## run the tests (real Temporal, real Claude Code, scripted mode
 
 escape: $(STAMP)  ## play the attacker from inside real sessions
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m escape tests/escape
+
+chaos: $(STAMP)  ## kill each process at each moment of a session, and compare with an undisturbed one
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m '' tests/chaos
 
 check: $(STAMP)  ## lint, types, import rules
 	@$(BIN)/ruff check .

@@ -25,7 +25,8 @@ import psutil
 import structlog
 from pydantic import ValidationError
 from temporalio.client import Client
-from temporalio.worker import Worker
+from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
+from temporalio.worker import Worker, WorkerDeploymentConfig
 
 from activities.check import examine
 from activities.claude import Gateway
@@ -59,6 +60,20 @@ HEARTBEAT_THROTTLE = timedelta(seconds=1)
 STICKY = timedelta(seconds=1)
 
 
+def versioning(settings: Settings) -> dict[str, Any]:
+    """Temporal's worker versioning, when a build id is set: sessions move to the current version by themselves."""
+    if settings.build_id is None:
+        return {}
+    version = WorkerDeploymentVersion(settings.deployment, settings.build_id)
+    config = WorkerDeploymentConfig(
+        version=version,
+        use_worker_versioning=True,
+        # A session may last for weeks: it is carried over by patched code, not kept on a worker that nobody mends.
+        default_versioning_behavior=VersioningBehavior.AUTO_UPGRADE,
+    )
+    return {"deployment_config": config}
+
+
 def workers(client: Client, host: Host, settings: Settings, task_queue: str = TASK_QUEUE) -> list[Worker]:
     """Workflows and light reads on one queue, Claude Code and validation on another."""
     read = Read(host)
@@ -70,6 +85,7 @@ def workers(client: Client, host: Host, settings: Settings, task_queue: str = TA
         "graceful_shutdown_timeout": grace,
         "max_heartbeat_throttle_interval": HEARTBEAT_THROTTLE,
         "interceptors": [BindContext(), RedactResults(host.redactor)],
+        **versioning(settings),
     }
     return [
         Worker(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import httpx2
 
+from activities.artifacts import ArtifactError, Artifacts
 from activities.claude import claude_binary
 from activities.claude.upstream import NoWayError, open_client
 from activities.in_force import in_force
@@ -30,6 +31,7 @@ async def examine(settings: Settings, *, reach_model: bool) -> Examination:
         await _claude_code(settings),
         _credential(credential),
         in_force(await asyncio.to_thread(find_isolation), settings, usual=settings.egress),
+        await asyncio.to_thread(_artifacts, settings),
         _disk(settings.home),
     ]
     if reach_model and credential is not None:
@@ -113,6 +115,17 @@ def _verdict(credential: Credential, answer: httpx2.Response) -> Finding:
         fix = "sessions wait and go on by themselves when it is back"
         return Finding(name="model", state="yellow", detail=f"{place} answers HTTP {status}", fix=fix)
     return Finding(name="model", state="green", detail=f"{place} answers")
+
+
+def _artifacts(settings: Settings) -> Finding:
+    """Whether big evidence can be stored."""
+    fix = "correct OVERNIGHT_ARTIFACTS_URL, or unset it to use a folder of the home"
+    try:
+        store = Artifacts.of(settings)
+        store.check()
+    except (ArtifactError, ValueError, OSError) as error:
+        return Finding(name="artifacts", state="red", detail=str(error), fix=fix)
+    return Finding(name="artifacts", state="green", detail=store.where)
 
 
 def _disk(home: Path) -> Finding:

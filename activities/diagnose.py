@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 
 from temporalio import activity
@@ -38,7 +39,7 @@ class Diagnose:
             prompt=render(
                 "diagnose",
                 goal=request.goal,
-                failures=describe_failures(self.host, request.failures),
+                failures=await asyncio.to_thread(describe_failures, self.host, request.failures),
                 tries=section("Tried before", describe_tries(request.tries)),
                 diff=section(
                     "What the last execute changed", f"<diff>\n{changed.patch}\n</diff>" if changed.patch else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import NAMESPACE_URL, uuid5
 
 from temporalio import activity
@@ -17,6 +17,7 @@ from activities.progress import LOST, Work, kept, take_up
 from activities.prompts import bullets, render, section
 from activities.workspace import Checkpoint as Commit
 from activities.workspace import Conflict, Vault, checkpoint, find_published, give_agent_git, publish, session_lock
+from overnight.base.redaction import NOT_EXAMINED
 from workflows.contracts import requests
 from workflows.contracts.outcome import Outcome
 from workflows.contracts.requests import ExecuteRequest, ExecuteResult
@@ -25,6 +26,8 @@ from workflows.policy.record import one_line
 
 _SPOILT = {Outcome.TRANSCRIPT_LOST, Outcome.PROMPT_TOO_LONG}
 """After these the transcript is of no use to a later attempt."""
+MAX_REVIVALS = 2
+"""How often one execute goes on after Claude Code has died in it."""
 _GOES_ON = {Outcome.INTERRUPTED, Outcome.USAGE_LIMIT}
 """After these the same conversation goes on."""
 
@@ -52,7 +55,7 @@ class Execute:
                 return adopted
             work = await take_up(self.host, request, vault, start, said)
             async with kept(self.host, attempt, work):
-                told = whole(self.host, await self._call(attempt, request, work))
+                told = whole(self.host, await self._calls(attempt, request, work))
             if attempt.lost:
                 # The later attempt waits for the lock: it finds the work and the conversation as they are.
                 raise ApplicationError(attempt.why, type=LOST)
@@ -110,6 +113,19 @@ class Execute:
                 raise ApplicationError("a later attempt has taken this one's place", type=LOST) from conflict
             raise
         return made
+
+    async def _calls(self, attempt: Attempt, request: ExecuteRequest, work: Work) -> Told:
+        """The call; when Claude Code dies in the middle of it, the conversation goes on, a few times."""
+        told = await self._call(attempt, request, work)
+        for _ in range(MAX_REVIVALS):
+            died = told.outcome is Outcome.CRASHED and not attempt.stop.is_set()
+            if not (died and await asyncio.to_thread(work.said.is_usable)):
+                break
+            attempt.earlier, work.resumed = told.usage, True
+            again = await self._call(attempt, request, work)
+            notes = [*told.notes, f"Claude Code died and its conversation went on: {told.detail}", *again.notes]
+            told = replace(again, seconds=told.seconds + again.seconds, notes=notes)
+        return told
 
     async def _call(self, attempt: Attempt, request: ExecuteRequest, work: Work) -> Told:
         await give_agent_git(work.worktree, self.host.launcher.objects(work.worktree.objects))
@@ -180,7 +196,10 @@ def _notes(made: Commit) -> list[str]:
         f"{path} was a git repository of its own: its files are committed as ordinary files" for path in made.nested
     ]
     notes += [
-        f"{found.path}:{found.line}: a secret ({found.rule}) was taken out before the commit" for found in made.secrets
+        f"{found.path} could not be examined for secrets: a marker took its place"
+        if found.rule == NOT_EXAMINED
+        else f"{found.path}:{found.line}: a secret ({found.rule}) was taken out before the commit"
+        for found in made.secrets
     ]
     notes += [f"{skipped.path} was not committed: {skipped.reason}" for skipped in made.skipped]
     return notes

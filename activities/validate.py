@@ -18,6 +18,7 @@ from activities.host import Host
 from activities.sandbox import Box, NotIsolatedError
 from activities.validation import Observed, SetupMark, observe
 from activities.workspace import (
+    SecretFound,
     Worktree,
     drop_special_modes,
     give_agent_git,
@@ -27,6 +28,7 @@ from activities.workspace import (
     session_lock,
     untracked,
 )
+from overnight.base.redaction import NOT_EXAMINED
 from workflows.contracts.evidence import CommandEvidence
 from workflows.contracts.outcome import MAX_OBSERVED, CallReport, Outcome
 from workflows.contracts.requests import Check, ValidateRequest, ValidateResult
@@ -108,9 +110,9 @@ class Validate:
         found = await secrets_between(worktree, base, run.commit, self.host.redactor)
         if not found:
             return []
-        lines = [f"{f.path}:{f.line}: {f.rule}{' (taken out: mend the code)' if f.marked else ''}" for f in found]
+        lines = [_told(secret) for secret in found]
         told = "\n".join(lines)
-        run.notes += [f"delivery stopped, a secret in {line}" for line in lines]
+        run.notes += [f"delivery stopped, {line}" for line in lines]
         log = run.scratch / "secrets.log"
         log.write_text(told)
         return [
@@ -120,7 +122,7 @@ class Validate:
                 clean=run.request.clean,
                 exit_code=1,
                 tail=told,
-                log=self.host.artifacts.put_file(log),
+                log=await asyncio.to_thread(self.host.artifacts.put_file, log),
             )
         ]
 
@@ -144,7 +146,7 @@ class Validate:
             seconds=observed.seconds,
             rate=observed.rate,
             tail=observed.tail,
-            log=self.host.artifacts.put_file(observed.log),
+            log=await asyncio.to_thread(self.host.artifacts.put_file, observed.log),
         )
 
 
@@ -158,6 +160,12 @@ class _Run:
     box: Box
     scratch: Path
     notes: list[str] = field(default_factory=list)
+
+
+def _told(found: SecretFound) -> str:
+    if found.rule == NOT_EXAMINED:
+        return f"{found.path} could not be examined for secrets"
+    return f"a secret in {found.path}:{found.line}: {found.rule}{' (taken out: mend the code)' if found.marked else ''}"
 
 
 def _remove_left_over(folder: Path) -> None:

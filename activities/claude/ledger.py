@@ -61,20 +61,22 @@ def read_ledger(path: Path) -> Usage | None:
         lines = path.read_bytes().splitlines()
     except OSError:
         return None
-    earlier, asked, known = Usage(), dict[int, float](), dict[int, Usage]()
+    earlier, asked, known, is_used = Usage(), dict[int, float](), dict[int, Usage](), False
     for line in lines:
         try:
             entry = json.loads(line)
             if "earlier" in entry:
-                earlier = Usage.model_validate(entry["earlier"])
+                # A call that goes on after its Claude Code died begins a new account with all that came before.
+                earlier, asked, known = Usage.model_validate(entry["earlier"]), {}, {}
             elif "open" in entry:
                 asked[int(entry["n"])] = float(entry["open"])
+                is_used = True
             else:
                 known[int(entry["n"])] = Usage.model_validate(entry["usage"])
         except (ValueError, KeyError, TypeError, ValidationError):
             # The last line of one whose disk was full.
             continue
-    if not asked:
+    if not is_used:
         return None
     open_usd = sum(usd for number, usd in asked.items() if number not in known)
-    return sum(known.values(), earlier + Usage(calls=1, cost_usd=open_usd, estimated_usd=open_usd))
+    return sum(known.values(), earlier + Usage(calls=int(bool(asked)), cost_usd=open_usd, estimated_usd=open_usd))

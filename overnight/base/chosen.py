@@ -38,8 +38,12 @@ OF_THE_WORKER = (
     "box_output_mb",
     "box_disk_gb",
     "vault_url",
+    "artifacts_url",
     "turn_slots",
+    "snapshot_seconds",
     "grace_seconds",
+    "build_id",
+    "deployment",
 )
 """Settings that a worker reads when it starts, and that do nothing to one that runs."""
 

@@ -163,6 +163,12 @@ class Settings(BaseSettings):
     grace_seconds: float = Field(default=20.0, ge=0, le=3600)
     """How long a worker that is told to stop lets running calls come to rest, in seconds."""
 
+    build_id: str | None = Field(default=None, min_length=1, max_length=200)
+    """Turns Temporal's worker versioning on: the version of this worker, such as a commit. Nothing is dispatched to a
+    version before somebody makes it the current one."""
+    deployment: str = Field(default="overnight", min_length=1, max_length=200)
+    """The deployment's name in Temporal's worker versioning."""
+
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "json", "console"] = "auto"
 

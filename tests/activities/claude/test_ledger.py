@@ -57,6 +57,15 @@ def test_one_that_asked_nothing_says_nothing(tmp_path: Path) -> None:
     assert read_ledger(tmp_path / "1") is None
 
 
+def test_a_call_that_went_on_counts_once(tmp_path: Path) -> None:
+    first = Ledger(tmp_path / "1", EARLIER)
+    first.end(first.begin(0.5), Usage(responses=1, cost_usd=1))
+    Ledger(tmp_path / "1", Usage(calls=2, responses=4, cost_usd=1.25))
+    found = read_ledger(tmp_path / "1")
+    assert found is not None
+    assert (found.cost_usd, found.calls) == (1.25, 2)
+
+
 def test_what_cannot_be_read_is_left_out(tmp_path: Path) -> None:
     book = Ledger(tmp_path / "1", EARLIER)
     book.end(book.begin(0.5), Usage(responses=1, cost_usd=1))
