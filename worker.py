@@ -102,11 +102,12 @@ def workers(client: Client, host: Host, settings: Settings, task_queue: str = TA
             Worker(
                 task_queue=turns_queue(task_queue, on),
                 activities=turns,
-                max_concurrent_activities=turn_slots(settings),
+                max_concurrent_activities=most,
                 **common,
             )
-            # Work that any host may take, and that of the sessions whose worktrees are here.
-            for on in (None, host.id)
+            # Work that any host may take, and that of the sessions whose worktrees are here, which waits for a slot
+            # here rather than move.
+            for on, most in ((None, turn_slots(settings)), (host.id, 2 * turn_slots(settings) + 2))
         ),
     ]
 

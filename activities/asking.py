@@ -37,8 +37,9 @@ async def consult(
 ) -> Told:
     """One call in a fresh, read-only context on ``commit``. Raises the failure that Temporal backs off on."""
     ask = Ask(role, phase, prompt, render("observer"), allowance, answer)
-    lease = lease_for(site, phase, attempt, allowance)
     async with session_lock(host.folder(site.session_id), limit_s=LOCK_SECONDS):
+        attempt.take_over()
+        lease = lease_for(site, phase, attempt, allowance)
         worktree = await host.worktree(site, commit)
         # What the last execute left as the agent's git could start programs here: only a model's words decide.
         await give_agent_git(worktree, host.launcher.objects(worktree.objects))

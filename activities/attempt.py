@@ -36,13 +36,17 @@ class Attempt:
         self.why = ""
         self.lost = False
         """A later attempt has taken this one's place: it must leave everything to that one."""
-        self.earlier = read_ledger(self._page(self.number - 1)) or _carried(list(info.heartbeat_details))
+        self.earlier = _carried(list(info.heartbeat_details))
         """What earlier attempts of this activity used: it was billed, though they never answered."""
         self.usage: Callable[[], Usage] = Usage
         """What this attempt has used so far."""
         self.open_usd: Callable[[], float] = float
         """What its requests to the model that have no answer yet may cost, in USD."""
         self.doing = ""
+
+    def take_over(self) -> None:
+        """Nothing of earlier attempts runs any more: what they used on this host is known to the last response."""
+        self.earlier = read_ledger(self._page(self.number - 1)) or self.earlier
 
     def ledger(self) -> Ledger:
         """Where what this attempt uses is on record at once."""
@@ -61,6 +65,9 @@ class Attempt:
 
     def unavailable(self, detail: str) -> ApplicationError:
         """The failure that lets Temporal back off, with what was used all the same."""
+        self.doing = detail
+        # Its own details reach the workflow when it is the last one; the next attempt sees those of a heartbeat.
+        self.beat()
         return ApplicationError(detail, self._now(detail), type=MODEL_UNAVAILABLE)
 
     def beat(self) -> None:

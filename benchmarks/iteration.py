@@ -1,133 +1,123 @@
-"""What Overnight itself costs: ``python -m benchmarks.iteration [ITERATIONS]``.
+"""What Overnight itself costs: sessions of a model that answers at once and is never right, and the same calls bare.
 
-Runs one session on the embedded stack with a model that answers at once and never gets it right, and prints the
-overhead of an iteration (wall time without the time that Claude Code and the checks took), as seconds and as a ratio to
-the bare calls; the time from asking for a session to Claude Code's first request; history per iteration; memory.
+The overhead of an iteration is its wall time, from one execute's scheduling to the next one's, without the time that
+Claude Code's calls and the checks took; all of it comes from the session's own history.
 """
 
 from __future__ import annotations
 
-import asyncio
-import os
-import statistics
-import sys
-import tempfile
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
-from pathlib import Path
-from typing import Any
 
-import psutil
+from temporalio.api.enums.v1 import EventType
+from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client, WorkflowHistory
 
-from overnight import stack
-from overnight.base.finish import finish
-from overnight.base.settings import Settings
-from overnight.base.temporal import connect
-from overnight.client import Sessions
-from overnight.connection import open_connection
-from overnight.demo.reply import Answer, Reply, Text, ToolUse
-from overnight.demo.script import Request, Scenario
-from overnight.demo.server import ScriptedModel
+from benchmarks import bare
+from benchmarks.figures import Figure
+from benchmarks.house import House, house
+from benchmarks.models import Noted, Watched, never_right
 from overnight.request import NewSession
 from workflows.contracts.outcome import CallReport
 
-STEPS = [{"id": f"s{n}", "title": f"step {n}", "instructions": "write a note"} for n in range(1, 9)]
-PLAN = Answer({"summary": "notes", "steps": STEPS, "criteria": [], "setup_command": None})
-DIAGNOSIS = Answer({"root_cause": "not there yet", "fix": "go on", "category": "logic", "confidence": "low"})
-REFLECTION = Answer({"change_approach": True, "new_strategy": "go on otherwise", "lessons": []})
+ITERATIONS = 8
+CHECK = "false"
 
 
-def execute(request: Request) -> Reply:
-    """One file and a word."""
-    note = ToolUse("Write", {"file_path": f"/workspace/note-{request.iteration}.txt", "content": "a note\n"})
-    return (note, Text("Written."))[min(request.turn, 1)]
+@dataclass
+class Found:
+    """Values by iteration, but for the last three, which are by session."""
+
+    walls: list[float] = field(default_factory=list)
+    overheads: list[float] = field(default_factory=list)
+    sizes: list[float] = field(default_factory=list)
+    events: list[float] = field(default_factory=list)
+    bare: list[float] = field(default_factory=list)
+    bare_sizes: list[float] = field(default_factory=list)
+    answered: list[float] = field(default_factory=list)
+    first: list[float] = field(default_factory=list)
+    bare_first: list[float] = field(default_factory=list)
 
 
-class Timed(Scenario):
-    """Remembers when the first request came."""
-
-    first: float | None = None
-
-    def reply(self, request: Request) -> Any:
-        self.first = self.first or time.monotonic()
-        return super().reply(request)
-
-
-async def measure(iterations: int, home: Path) -> None:
-    """Run the session and print the figures."""
-    script = Timed({"plan": PLAN, "execute": execute, "diagnose": DIAGNOSIS, "reflect": REFLECTION})
-    async with ScriptedModel(script) as model:
-        os.environ |= {"ANTHROPIC_API_KEY": "benchmark", "ANTHROPIC_BASE_URL": model.url, "OVERNIGHT_HOME": str(home)}
-        settings = Settings()
-        began = time.monotonic()
-        connection = await open_connection(settings)
-        show("stack up from cold", time.monotonic() - began, "s")
-        up = connection.stack
-        assert up is not None
-        asked = time.monotonic()
-        request = NewSession.parse(goal="Write notes.", validation_command="false", max_iterations=iterations)
-        session = (await connection.sessions.start(request)).session_id
-        show("start answered after", time.monotonic() - asked, "s")
-        await ended(connection.sessions, session)
-        show("first request of Claude Code after", (script.first or asked) - asked, "s")
-        client = await connect(up.address)
-        history = await client.get_workflow_handle(session).fetch_history()
-        await report(client, history, iterations)
-        for name, process in (("server", up.server), ("worker", up.worker), ("supervisor", up.supervisor)):
-            if process is not None:
-                show(f"memory of the {name}", psutil.Process(process.pid).memory_info().rss / 2**20, "MiB")
+async def measure(rounds: int) -> list[Figure]:
+    """``rounds`` sessions and as many loops, in turns."""
+    script = never_right()
+    found = Found()
+    async with Watched(script) as model, house(model) as home:
+        for _ in range(rounds):
+            asked, answered, session = await play(home, ITERATIONS)
+            requests = [request for came, request in script.came if came > asked]
+            found.answered.append(answered)
+            found.first.append(script.came[-len(requests)][0] - asked)
+            history = await home.client.get_workflow_handle(session).fetch_history()
+            await _look_at(home.client, history, found)
+            await _bare(home, model.url, script, requests, found)
+        memory = [Figure(f"memory of the {one}", "MiB", [home.memory(one)]) for one in ("worker", "server")]
+        cold = home.cold_seconds
+    return [
+        Figure("an iteration", "s", found.walls, found.bare, "the same calls and checks"),
+        Figure("of it Overnight's own", "s", found.overheads, found.bare, "the same calls and checks"),
+        Figure("history of an iteration", "KiB", found.sizes, found.bare_sizes, "Claude Code's transcripts"),
+        Figure("events of an iteration", "", found.events),
+        Figure("start is answered after", "s", found.answered),
+        Figure("first request after start", "s", found.first, found.bare_first, "from starting the loop"),
+        Figure("stack up from cold", "s", [cold]),
+        *memory,
+    ]
 
 
-async def ended(sessions: Sessions, session: str) -> None:
-    """Until the iterations are used up."""
+async def play(home: House, iterations: int) -> tuple[float, float, str]:
+    """A whole session: when it was asked for, after how many seconds that was answered, and its id."""
+    request = NewSession.parse(goal="Write notes.", validation_command=CHECK, max_iterations=iterations)
+    asked = time.time()
+    session = (await home.sessions.start(request)).session_id
+    answered = time.time() - asked
     while True:
-        known, _ = await sessions.wait([session], timeout_seconds=600)
-        if known[0].status.is_final or known[0].reason.startswith("limit: iterations"):
-            return
-        await sessions.resume(session)
+        known, _ = await home.sessions.wait([session], timeout_seconds=600)
+        assert not known[0].status.is_final, known[0].reason
+        if known[0].reason.startswith("limit: iterations"):
+            return asked, answered, session
+        await home.sessions.resume(session)
 
 
-async def report(client: Client, history: WorkflowHistory, iterations: int) -> None:
-    """Overhead and size, from the history itself."""
-    events = list(history.events)
-    scheduled = {e.event_id: e.activity_task_scheduled_event_attributes for e in events if e.event_type == 10}
-    marks: list[float] = []
-    inside = 0.0
-    for event in events:
-        if event.event_type == 10 and scheduled[event.event_id].activity_type.name == "execute":
-            marks.append(event.event_time.ToNanoseconds() / 1e9)
-        if event.event_type == 12 and len(marks) in range(1, iterations):
-            payloads = event.activity_task_completed_event_attributes.result.payloads
-            (told,) = await client.data_converter.decode(list(payloads), [CallReport])
-            inside += told.seconds
-    walls = [b - a for a, b in pairwise(marks)]
-    bare = inside / max(1, len(walls))
-    wall = statistics.mean(walls)
-    show("wall time of an iteration", wall, "s")
-    show("of it Claude Code and checks", bare, "s")
-    show("overhead of an iteration", wall - bare, "s")
-    show("ratio to the bare calls", wall / bare, "x")
-    show("events per iteration", len(events) / iterations, "")
-    size = sum(e.ByteSize() for e in events)
-    show("history per iteration", size / iterations / 1024, "KiB")
-    show("largest event", max(e.ByteSize() for e in events) / 1024, "KiB")
+async def _bare(home: House, url: str, script: Noted, requests: Sequence[bare.Request], found: Found) -> None:
+    """The calls of a session's iterations in a loop, but for the last one, which has no end in a history."""
+    calls = [call for call in bare.calls_of(requests) if call.iteration < ITERATIONS]
+    began = time.time()
+    made = await bare.loop(calls, CHECK, url, home.folder())
+    found.bare_first.append(await script.next_after(began) - began)
+    found.bare.extend(made.seconds)
+    found.bare_sizes.append(made.transcript_bytes / len(made.seconds) / 1024)
 
 
-def show(name: str, value: float, unit: str) -> None:
-    print(f"{name:<36} {value:8.2f} {unit}".rstrip())
+async def _look_at(client: Client, history: WorkflowHistory, found: Found) -> None:
+    """Take walls, overheads and sizes from a history; what is before the first execute is no iteration."""
+    for began, events, ended in iterations_of(history.events):
+        wall = ended - began
+        inside = 0.0
+        for event in events:
+            if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED:
+                payloads = event.activity_task_completed_event_attributes.result.payloads
+                (told,) = await client.data_converter.decode(list(payloads), [CallReport])
+                inside += told.seconds
+        found.walls.append(wall)
+        found.overheads.append(wall - inside)
+        found.events.append(len(events))
+        found.sizes.append(sum(event.ByteSize() for event in events) / 1024)
 
 
-def main() -> None:
-    iterations = int(sys.argv[1]) if len(sys.argv) > 1 else 8
-    with tempfile.TemporaryDirectory(prefix="overnight-benchmark-") as folder:
-        home = Path(folder)
-        try:
-            asyncio.run(measure(iterations, home))
-        finally:
-            stack.down(Settings(home=home))
-    finish(0)
+def iterations_of(events: Sequence[HistoryEvent]) -> list[tuple[float, Sequence[HistoryEvent], float]]:
+    """Beginning, events and end of each iteration that was followed by another one."""
+    marks = [
+        place
+        for place, event in enumerate(events)
+        if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED
+        and event.activity_task_scheduled_event_attributes.activity_type.name == "execute"
+    ]
+    return [(_time(events[a]), events[a:b], _time(events[b])) for a, b in pairwise(marks)]
 
 
-if __name__ == "__main__":
-    main()
+def _time(event: HistoryEvent) -> float:
+    return event.event_time.ToNanoseconds() / 1e9

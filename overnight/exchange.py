@@ -27,6 +27,7 @@ from workflows.contracts.spec import SessionSpec
 from workflows.contracts.state import SessionStart, Status
 from workflows.contracts.status import SessionStatus
 from workflows.policy import view
+from workflows.policy.record import one_line
 from workflows.session import AutonomousSession
 
 CALL_SECONDS = 2.0
@@ -78,6 +79,8 @@ class Exchange:
             known = await from_description(described)
             if _WEDGED in str(error):
                 known = known.model_copy(update={"worker": "online", "next": _WEDGED_NEXT})
+        if known.status is Status.RUNNING and not known.reason:
+            known = known.model_copy(update={"reason": _tried_again(described)})
         return _as_temporal_ended_it(known, described.status)
 
     async def listing(self, status: Status | None, project: str | None, limit: int) -> Sequence[SessionStatus]:
@@ -169,6 +172,15 @@ def _as_temporal_ended_it(known: SessionStatus, status: WorkflowExecutionStatus 
         return known
     upshot = f"It was {stopped}; its checkpoints are on the branch {view.branch(known.session_id)}."
     return known.model_copy(update={"status": Status.FAILED, "reason": stopped, "next": upshot})
+
+
+def _tried_again(described: WorkflowExecutionDescription) -> str:
+    """What Temporal itself tries again, with the last failure: the session hears of it only when it is given up."""
+    for pending in described.raw_description.pending_activities:
+        if pending.attempt > 1 and (why := pending.last_failure.message):
+            what = f"{pending.activity_type.name}: attempt {pending.attempt} of {pending.maximum_attempts}"
+            return one_line(f"{what} after: {why}")
+    return ""
 
 
 def _short(error: Exception) -> str:

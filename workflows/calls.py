@@ -156,7 +156,7 @@ def failure_report(error: ActivityError, result: type[R]) -> R:
     if isinstance(cause, ApplicationError):
         known = cause.type == MODEL_UNAVAILABLE
         outcome = Outcome.UNAVAILABLE if known else Outcome.INTERNAL
-        detail = cause.message if known else f"{cause.type}: {cause.message} (activity {error.activity_id})"
+        detail = cause.message if known else f"{cause.type} in activity {error.activity_id}: {cause.message}"
         return result(outcome=outcome, detail=detail, usage=_usage(list(cause.details)))
     return result(outcome=Outcome.INTERNAL, detail=str(cause or error))
 

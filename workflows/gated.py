@@ -138,7 +138,7 @@ class Gated:
 
     async def attend(self, call: Call[R], *, steerable: bool = False) -> R:
         """The report of a call, which messages may interrupt: then it says what it did so far."""
-        handle = call.start(self.state.host)
+        handle = call.start(None if self.state.roams else self.state.host)
 
         def interrupted() -> bool:
             return self.interrupt_any or (steerable and self.interrupt_execute)
@@ -165,8 +165,7 @@ class Gated:
         if reaction is Reaction.GO_ON:
             return reaction
         if reaction is Reaction.GO_ELSEWHERE:
-            state.host = None
-            record.event(state, now, "note", f"{phase}: {result.detail}; any host may go on")
+            state.roams = True
             return reaction
         if reaction is Reaction.CONTINUE_LATER:
             record.event(state, now, "note", f"{phase} interrupted: {result.detail}")

@@ -27,7 +27,7 @@ log = structlog.get_logger(__name__)
 MAX_ANSWER_BYTES = 100_000_000
 """The longest answer of any model is a fraction of this, the envelope of its events included."""
 MAX_ERROR_BYTES = 1_000_000
-SILENCE_SECONDS = 150.0
+SILENCE_SECONDS = 130.0
 """Without a byte of an answer that has begun. Claude Code itself gives up after 120 s."""
 UNREAD_SECONDS = 60.0
 """For so long a piece of an answer may wait to be read."""
@@ -124,6 +124,10 @@ class Exchange:
                 await self._refuse(
                     403, "permission_error", f"Overnight refuses further requests of this call: {reason}"
                 )
+                return
+            if self._counts and (known := self._lease.failure) and known.limited:
+                # Claude Code asks again where no time is stated: the limit is known, nobody need be asked.
+                await self._refuse(429, "rate_limit_error", known.message or "a usage limit is reached")
                 return
             try:
                 body = await self._body.whole()

@@ -31,6 +31,7 @@ class Meter:
         self._fast = self._us_only = False
         self._seen_output = 0
         self._final = False
+        self._refused = False
 
     def feed(self, chunk: bytes) -> None:
         """Look at the next bytes of the response's body."""
@@ -55,6 +56,8 @@ class Meter:
         """
         if not self._streamed and not self._final:
             self._whole()
+        if self._refused and not self._tokens:
+            return Usage()
         if not self._tokens:
             # The service had the prompt, but nobody saw what it billed.
             self._tokens = {"input_tokens": prompt_bytes // _BYTES_PER_TOKEN}
@@ -118,6 +121,9 @@ class Meter:
             if isinstance(delta, dict):
                 text = delta.get("text") or delta.get("partial_json") or delta.get("thinking") or ""
                 self._seen_output += len(str(text))
+        elif kind == "error":
+            # Said before an answer began: nothing was generated, and nothing is billed.
+            self._refused = not self._seen_output
         elif kind == "message_delta":
             self._take(event.get("usage"))
             self._final = True

@@ -90,7 +90,9 @@ def environment(access: dict[str, str], config: Path) -> dict[str, str]:
         "DISABLE_AUTOUPDATER": "1",
         # Fail fast here: Temporal backs off, and a person sees it.
         "CLAUDE_CODE_MAX_RETRIES": "2",
-        "API_TIMEOUT_MS": "300000",
+        "API_TIMEOUT_MS": "120000",
+        # The head of an answer that is not streamed comes only with its end: it would look like silence.
+        "CLAUDE_CODE_DISABLE_NONSTREAMING_FALLBACK": "1",
         "CLAUDE_BYTE_STREAM_IDLE_TIMEOUT_MS": "120000",
         "BASH_DEFAULT_TIMEOUT_MS": str(BASH_SECONDS * 1000),
         "BASH_MAX_TIMEOUT_MS": str(BASH_MAX_SECONDS * 1000),

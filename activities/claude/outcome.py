@@ -99,7 +99,8 @@ def _seen(result: ResultMessage, lease: Lease, text: str) -> tuple[Outcome, str]
         return Outcome.PROMPT_TOO_LONG, text
     if failure.status in {403, 404} and lease.answered:
         # Anything in the box can ask for a model that this credential may not use, and one that it may has answered.
-        return unseen(claim)
+        said = f"the model's service had answered this call before it refused it (HTTP {failure.status})"
+        return Outcome.CRASHED, f"{said}: anything in the sandbox could have asked for that"
     return _by_status(failure), _told(failure, text)
 
 
@@ -125,6 +126,8 @@ def _by_status(failure: Failure) -> Outcome:
         return Outcome.AUTH
     if status == 404:
         return Outcome.UNKNOWN_MODEL
+    if status == 400 and failure.limited:
+        return Outcome.USAGE_LIMIT
     if status == 400:
         return _bad_request(failure.message.lower())
     if status is None or status >= 500 or status == 408:

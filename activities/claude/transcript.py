@@ -115,7 +115,10 @@ class Transcript:
         for name, folder in self._folders():
             if name == place:
                 with suppress(OSError):
-                    os.unlink(self._name, dir_fd=folder)
+                    if stat.S_ISDIR(os.stat(self._name, dir_fd=folder, follow_symlinks=False).st_mode):
+                        shutil.rmtree(self._name, dir_fd=folder)
+                    else:
+                        os.unlink(self._name, dir_fd=folder)
 
     def _cut(self, place: str, size: int) -> None:
         for name, folder in self._folders():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import ssl
 import time
 from collections.abc import Collection, Mapping
@@ -15,7 +16,7 @@ from activities.claude.lease import Failure, Lease
 from overnight.base.credentials import Credential
 
 CONNECT_SECONDS = 15.0
-FIRST_BYTE_SECONDS = 330.0
+FIRST_BYTE_SECONDS = 130.0
 """From the end of the request to the head of the answer. Claude Code itself gives up after 300 s."""
 WRITE_SECONDS = 60.0
 """For a piece of the request of which the service takes nothing."""
@@ -90,6 +91,18 @@ def outgoing(headers: Mapping[str, str], credential: Credential, lease: Lease) -
     }
 
 
+_REGAIN = re.compile(r"regain access on (\d{4}-\d\d-\d\d)(?: at (\d\d:\d\d))?")
+"""How the API says until when a limit lasts that the account's owner has set."""
+
+
+def _regained(message: str) -> datetime | None:
+    found = _REGAIN.search(message)
+    try:
+        return datetime.fromisoformat(f"{found[1]}T{found[2] or '00:00'}+00:00") if found else None
+    except ValueError:
+        return None
+
+
 def answered(headers: Mapping[str, str], secrets: Collection[str] = ()) -> list[tuple[bytes, bytes]]:
     """Of the headers of an answer, those that Claude Code may see; none that quotes one of ``secrets``."""
     kept = ((k, v) for k, v in headers.items() if k in _ANSWERED or k.startswith(_ANSWERED_PREFIXES))
@@ -100,6 +113,8 @@ def answered(headers: Mapping[str, str], secrets: Collection[str] = ()) -> list[
 def failure(status: int, headers: Mapping[str, str], body: bytes = b"") -> Failure:
     """What a refusal of the service says: its words, and whether a usage limit is reached."""
     message = _message(body)
+    if status == 400 and (regained := _regained(message)):
+        return Failure(status, message, limited=True, resets_at=regained)
     if status != 429:
         return Failure(status, message)
     reset = moment(_seconds(headers.get("anthropic-ratelimit-unified-reset")))

@@ -66,6 +66,11 @@ async def ensure_worktree(
         if unrecorded:
             await set_head(worktree, commit)
         if unrecorded or here == commit:
+            if not await has_commit(worktree.git_dir, commit):
+                # A ruin: the vault has everything for another one, and the work in the workspace stays.
+                await _renew_shadow(worktree, vault)
+                await git("read-tree", commit, git_dir=worktree.git_dir, work_tree=worktree.tree, limit_s=LONG_S)
+                await set_head(worktree, commit)
             return replace(worktree, kept=True)
     try:
         await obtain(worktree, vault, commit)

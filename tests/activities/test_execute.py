@@ -22,10 +22,11 @@ from activities.sandbox import Launcher, find_isolation
 from activities.workspace import session_tip
 from overnight.base.credentials import Credential
 from overnight.base.settings import Settings
-from overnight.demo.reply import HttpError, Text
+from overnight.demo.reply import HttpError, Say, Text
 from overnight.demo.script import Scenario
 from overnight.demo.server import ScriptedModel
 from tests.activities.claude.conftest import Stage
+from tests.demo.prices import PRICES
 from tests.sessions.plays import HALF_DONE, RIGHT, TEST, write
 from workflows.contracts.outcome import Outcome, Usage
 from workflows.contracts.requests import Allowance, Beat, Brief, ExecuteRequest, ExecuteResult, Site
@@ -94,7 +95,9 @@ async def test_a_lost_attempt_publishes_nothing_and_the_next_one_goes_on(bench: 
     assert result.outcome is Outcome.COMPLETED
     assert result.checkpoint is not None
     assert await bench.tip() == result.checkpoint.commit
-    assert result.usage.cost_usd > 0.25, "what the first attempt used is lost"
+    asked = [x for x in bench.model.exchanges if isinstance(x.reply, Say)]
+    billed = sum(x.usage.cost_usd(PRICES[x.request.model]) for x in asked)
+    assert result.usage.cost_usd == pytest.approx(billed), "what the first attempt used is lost, or counted twice"
     resumed = [r for r in bench.model.requests if "You were interrupted" in r.prompt]
     assert resumed[0].turn >= 2, "the second attempt did not go on with the conversation"
     files = {p.name for p in (bench.host.folder("a-session") / "tree").iterdir()}

@@ -79,10 +79,7 @@ async def damaged(shop: Installation) -> None:
         await shop.resume(name)
 
 
-NOT_YET = pytest.mark.xfail(strict=True, raises=AssertionError, reason="a folder in the transcript's place stays there")
-
-
-@pytest.mark.parametrize("name", [pytest.param(name, marks=NOT_YET if name == "folder" else ()) for name in DAMAGE])
+@pytest.mark.parametrize("name", DAMAGE)
 async def test_the_work_goes_on(shop: Installation, damaged: None, name: str) -> None:
     del damaged
     done = await shop.end(name)

@@ -115,6 +115,8 @@ class SessionState(Mutable):
     """What stood between untrusted code and the host at the last call."""
     host: Key | None = None
     """Where the session's worktree is: calls go there first."""
+    roams: bool = False
+    """That host did not answer: the next call is anybody's."""
     active_seconds: Seconds = 0.0
     """Since when active time runs; absent while paused or waiting."""
 

@@ -75,6 +75,8 @@ BACK_OFF_FIRST = timedelta(minutes=5)
 BACK_OFF_LONGEST = timedelta(minutes=60)
 RESET_JITTER_SECONDS = 30
 """Sessions that share a limit start again within this many seconds after its reset, not all at once."""
+JUST_OVER = timedelta(minutes=1)
+"""A reset that is no longer ago is believed: it passed while Claude Code came to its end."""
 LONGEST_RESET = timedelta(days=8)
 """No limit of a model's service lasts longer: a later reset is a mistake, and is asked about again."""
 MAX_INTERRUPTIONS = 3
@@ -100,7 +102,8 @@ def weigh(state: SessionState, report: CallReport, *, asked: bool) -> Reaction:
             return Reaction.BACK_OFF
     elif report.usage.responses or verdict is Reaction.GO_ON:
         state.interruptions = 0
-    if verdict in FAILED_ATTEMPTS or verdict is Reaction.GO_ON:
+    got_through = verdict is Reaction.WAIT_FOR_RESET and report.usage.responses > 0
+    if verdict in FAILED_ATTEMPTS or verdict is Reaction.GO_ON or got_through:
         state.waits = 0
     # A call may use all that the session has left: when that is not enough, the next one would find the same.
     state.exhausted = state.exhausted or report.outcome is Outcome.MAX_COST
@@ -132,8 +135,10 @@ def back_off(waits: int) -> timedelta:
 def wait(state: SessionState, report: CallReport, now: datetime, jitter: float) -> None:
     """Make the session wait; ``jitter`` in [0, 1] spreads sessions after a reset that somebody stated."""
     until, known = now + back_off(state.waits), False
-    if report.outcome is Outcome.USAGE_LIMIT and report.resets_at is not None and report.resets_at > now:
-        stated = min(report.resets_at, now + LONGEST_RESET) + timedelta(seconds=jitter * RESET_JITTER_SECONDS)
+    resets_at = report.resets_at if report.outcome is Outcome.USAGE_LIMIT else None
+    if resets_at is not None and resets_at > now - JUST_OVER:
+        end = max(resets_at, now + timedelta(seconds=1))
+        stated = min(end, now + LONGEST_RESET) + timedelta(seconds=jitter * RESET_JITTER_SECONDS)
         # Stated once more after it was waited for, it is not to be trusted to the second.
         until = max(stated, now + back_off(state.waits - 1)) if state.waits else stated
         known = True

@@ -37,11 +37,21 @@ def error(state: SessionState, now: datetime, phase: Phase, kind: str, text: str
 
 def observed(state: SessionState, now: datetime, report: CallReport) -> None:
     """Put on record what was seen beside a call's own result; more than a few at once are counted."""
+    settle_at(state, now, report.host)
     for text in report.notes[:MAX_NOTED]:
         event(state, now, "note", text)
     more = max(0, len(report.notes) - MAX_NOTED) + report.more_notes
     if more:
         event(state, now, "note", f"and {more} more such notes")
+
+
+def settle_at(state: SessionState, now: datetime, host: str | None) -> None:
+    """Remember where the session's worktree is; that it has moved is on record."""
+    if host is None:
+        return
+    if state.host not in (None, host):
+        event(state, now, "note", "its host is gone or busy: the session goes on at another one")
+    state.host, state.roams = host, False
 
 
 def charge(state: SessionState, phase: Phase, report: CallReport) -> None:
@@ -52,7 +62,6 @@ def charge(state: SessionState, phase: Phase, report: CallReport) -> None:
     state.usage = state.usage + report.usage
     state.active_seconds += report.seconds
     state.sandbox = report.sandbox or state.sandbox
-    state.host = report.host or state.host
     if report.outcome is Outcome.COMPLETED:
         times = state.times.get(phase) or PhaseTimes()
         state.times = {
