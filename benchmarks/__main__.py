@@ -45,6 +45,8 @@ async def run(names: list[str], rounds: int | None, *, as_json: bool) -> None:
     assert task is not None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     console, progress = Console(), Console(stderr=True)
+    if not console.is_terminal:
+        console.width = 140
     found: dict[str, object] = {}
     for name in names:
         one = BENCHMARKS[name]

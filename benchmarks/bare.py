@@ -33,7 +33,7 @@ class Call:
     iteration: int
     prompt: str
     model: str = MODEL
-    tools: Sequence[str] = WORKING
+    tools: Sequence[str] = tuple(WORKING)
     schema: Mapping[str, Any] | None = None
 
 

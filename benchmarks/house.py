@@ -55,9 +55,8 @@ class House:
 @asynccontextmanager
 async def house(model: ScriptedModel) -> AsyncIterator[House]:
     """An installation whose Claude Code talks to ``model``, which is running."""
-    place = Path(tempfile.mkdtemp(prefix="overnight-benchmark-")).resolve()
+    place = _folder()
     person = place / "person"
-    person.mkdir()
     given = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "HOME": str(person)}
     given |= {"ANTHROPIC_BASE_URL": model.url, "ANTHROPIC_API_KEY": "benchmark"}
     try:
@@ -73,3 +72,9 @@ async def house(model: ScriptedModel) -> AsyncIterator[House]:
         assert command_lines(str(place)) == []
     finally:
         remove(place)
+
+
+def _folder() -> Path:
+    place = Path(tempfile.mkdtemp(prefix="overnight-benchmark-")).resolve()
+    (place / "person").mkdir()
+    return place

@@ -12,6 +12,7 @@ from starlette.types import Receive
 from overnight.demo.reply import Answer, Fault, Hang, Reply, Say, Text, ToolUse
 from overnight.demo.script import Request, Scenario, Script
 from overnight.demo.server import ScriptedModel
+from tests.sessions.plays import judge
 
 POLL_SECONDS = 0.01
 
@@ -73,7 +74,8 @@ class Held(Noted):
     """Writes a file; the answer after that comes to no end, or runs a command without one. Later ones are the end."""
 
     def __init__(self, tool: str | None = None) -> None:
-        super().__init__({"plan": PLAN, "execute": self._execute, "diagnose": DIAGNOSIS, "reflect": REFLECTION})
+        verdict = judge(quote="a note", file="note-1.txt")
+        super().__init__({"plan": PLAN, "execute": self._execute, "judge": verdict})
         self._tool = tool
         self.held_since: float | None = None
 
@@ -96,5 +98,5 @@ class Held(Noted):
 
 async def until(holds: Callable[[], bool]) -> None:
     """Wait for a condition."""
-    while not holds():
+    while not holds():  # noqa: ASYNC110  (of other processes nobody tells)
         await asyncio.sleep(POLL_SECONDS)

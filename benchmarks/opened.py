@@ -10,6 +10,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from typing import Any
 
 import psutil
 from temporalio.common import SearchAttributePair, TypedSearchAttributes
@@ -74,9 +75,13 @@ async def _open(home: House, opened: list[str], size: int) -> None:
     async def start(name: str) -> None:
         asked = spec(name)
         state = SessionState(limits=asked.limits)
-        shown = [(STATUS, Status.QUEUED.value), (PHASE, state.phase), (PROJECT, asked.project.key)]
-        pairs = [SearchAttributePair(key, value) for key, value in shown]
-        numbers = [SearchAttributePair(ITERATION, 0), SearchAttributePair(COST, 0.0)]
+        shown: list[SearchAttributePair[Any]] = [
+            SearchAttributePair(STATUS, Status.QUEUED.value),
+            SearchAttributePair(PHASE, state.phase),
+            SearchAttributePair(PROJECT, asked.project.key),
+            SearchAttributePair(ITERATION, 0),
+            SearchAttributePair(COST, 0.0),
+        ]
         async with slots:
             await home.client.start_workflow(
                 AutonomousSession.run,
@@ -84,7 +89,7 @@ async def _open(home: House, opened: list[str], size: int) -> None:
                 id=name,
                 task_queue=TASK_QUEUE,
                 memo={GLANCE: view.glance(asked, state)},
-                search_attributes=TypedSearchAttributes([*pairs, *numbers]),
+                search_attributes=TypedSearchAttributes(shown),
                 start_signal="pause",
                 start_signal_args=[Pause(reason="to be looked at")],
             )
@@ -93,7 +98,7 @@ async def _open(home: House, opened: list[str], size: int) -> None:
     await asyncio.gather(*map(start, names))
     opened.extend(names)
     paused = f"{STATUS.name} = '{Status.PAUSED.value}'"
-    while (await home.client.count_workflows(paused)).count < size:
+    while (await home.client.count_workflows(paused)).count < size:  # noqa: ASYNC110
         await asyncio.sleep(0.2)
 
 

@@ -16,6 +16,7 @@ from overnight.request import NewSession
 from tests.chaos import moments
 from tests.chaos.yard import Held as OnStage
 from tests.chaos.yard import Yard, command_lines, patiently, yard
+from workflows.contracts.state import Status
 
 CHECK = "test -f note-1.txt"
 
@@ -80,8 +81,9 @@ async def _kill_worker(place: Yard, number: int) -> tuple[list[float], float, fl
 
 async def _end(place: Yard, sessions: Sequence[str]) -> None:
     for one in sessions:
-        known, late = await place.sessions.wait([one], until="end", timeout_seconds=60)
-        assert not late, (one, known[0].status, known[0].reason)
+        known, late = await place.sessions.wait([one], until="attention", timeout_seconds=60)
+        assert not late, one
+        assert known[0].status is Status.COMPLETED, (one, known[0].reason)
 
 
 async def _bare(folder: Path) -> float:

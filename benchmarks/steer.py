@@ -16,11 +16,12 @@ import psutil
 from benchmarks import bare
 from benchmarks.figures import Figure
 from benchmarks.house import House, house
-from benchmarks.models import POLL_SECONDS, Held, Noted, Watched, until
+from benchmarks.models import Held, Noted, Watched, until
 from overnight.demo.reply import Fault, Say
 from overnight.demo.script import Request, Scenario
 from overnight.request import NewSession
 from tests.chaos.yard import is_there, name_of, processes_of
+from workflows.contracts.state import Status
 
 GUIDANCE = "Write it in lower case."
 
@@ -73,8 +74,9 @@ async def _steer(home: House, model: Watched, play: Held, found: Found) -> None:
     began = time.time()
     gone, _ = await asyncio.gather(_gone(running), home.sessions.steer(name, GUIDANCE, when="now"))
     await _note(model, play, began, gone, found)
-    known, late = await home.sessions.wait([name], until="end", timeout_seconds=60)
-    assert not late, known
+    known, late = await home.sessions.wait([name], until="attention", timeout_seconds=60)
+    assert not late, name
+    assert known[0].status is Status.COMPLETED, known[0].reason
 
 
 async def _interrupt(folder: Path, model: Watched, play: Held, found: Found) -> None:
@@ -101,6 +103,5 @@ async def _note(model: Watched, play: Held, began: float, gone: float, found: Fo
 
 
 async def _gone(running: Sequence[psutil.Process]) -> float:
-    while any(map(is_there, running)):
-        await asyncio.sleep(POLL_SECONDS)
+    await until(lambda: not any(map(is_there, running)))
     return time.time()

@@ -75,10 +75,13 @@ class Shop:
         return session_id
 
     async def until(self, session_id: str, holds: Callable[[SessionStatus], bool]) -> SessionStatus:
-        """The status as soon as ``holds`` is true of it; the test's own time limit is the deadline."""
+        """The status as soon as ``holds`` is true of it; the test's own time limit is the deadline.
+
+        What Temporal alone tells while the worker is busy is not all of it.
+        """
         while True:
             known = await self.sessions.status(session_id)
-            if holds(known):
+            if known.worker == "online" and holds(known):
                 return known
             await asyncio.sleep(0.05)
 
