@@ -15,6 +15,9 @@ from overnight.demo.server import ScriptedModel
 from tests.sessions.plays import judge
 
 POLL_SECONDS = 0.01
+ROUND_SECONDS = 180
+"""A round that takes longer has come to grief."""
+NOTE = "a note that was written overnight"
 
 STEPS = [{"id": f"s{n}", "title": f"step {n}", "instructions": "write a note"} for n in range(1, 9)]
 PLAN = Answer({"summary": "notes", "steps": STEPS, "criteria": [], "setup_command": None})
@@ -58,7 +61,7 @@ class Watched(ScriptedModel):
 def note(request: Request) -> ToolUse:
     """One small file, wherever Claude Code works."""
     path = Path(request.cwd) / f"note-{request.iteration}.txt"
-    return ToolUse("Write", {"file_path": str(path), "content": "a note\n"})
+    return ToolUse("Write", {"file_path": str(path), "content": f"{NOTE}\n"})
 
 
 def never_right() -> Noted:
@@ -74,7 +77,7 @@ class Held(Noted):
     """Writes a file; the answer after that comes to no end, or runs a command without one. Later ones are the end."""
 
     def __init__(self, tool: str | None = None) -> None:
-        verdict = judge(quote="a note", file="note-1.txt")
+        verdict = judge(quote=NOTE, file="note-1.txt")
         super().__init__({"plan": PLAN, "execute": self._execute, "judge": verdict})
         self._tool = tool
         self.held_since: float | None = None

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from benchmarks import bare
 from benchmarks.figures import Figure
-from benchmarks.models import Held, Watched, until
+from benchmarks.models import ROUND_SECONDS, Held, Watched, until
 from overnight.request import NewSession
 from tests.chaos import moments
 from tests.chaos.yard import Held as OnStage
@@ -30,13 +30,15 @@ async def measure(rounds: int) -> list[Figure]:
     alone: list[float] = []
     async with yard() as place:
         for number in range(rounds):
-            claude.append(await _kill_claude(place, f"claude-{number}"))
-            new, answer, tool = await _kill_worker(place, number)
+            async with asyncio.timeout(ROUND_SECONDS):
+                claude.append(await _kill_claude(place, f"claude-{number}"))
+                new, answer, tool = await _kill_worker(place, number)
             begun.extend(new)
             in_answer.append(answer)
             in_tool.append(tool)
             with tempfile.TemporaryDirectory(prefix="overnight-benchmark-") as folder:
-                alone.append(await _bare(Path(folder)))
+                async with asyncio.timeout(ROUND_SECONDS):
+                    alone.append(await _bare(Path(folder)))
     of = "kill -9 of Claude Code, a loop that resumes it"
     return [
         Figure("worker killed: next attempt begins", "s", begun, alone, of),

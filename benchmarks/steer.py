@@ -16,7 +16,7 @@ import psutil
 from benchmarks import bare
 from benchmarks.figures import Figure
 from benchmarks.house import House, house
-from benchmarks.models import Held, Noted, Watched, until
+from benchmarks.models import ROUND_SECONDS, Held, Noted, Watched, until
 from overnight.demo.reply import Fault, Say
 from overnight.demo.script import Request, Scenario
 from overnight.request import NewSession
@@ -52,10 +52,12 @@ async def measure(rounds: int) -> list[Figure]:
     async with Watched(script) as model, house(model) as home:
         for _ in range(rounds):
             script.play = play = Held()
-            await _steer(home, model, play, session)
+            async with asyncio.timeout(ROUND_SECONDS):
+                await _steer(home, model, play, session)
             script.play = play = Held()
             with tempfile.TemporaryDirectory(prefix="overnight-benchmark-") as folder:
-                await _interrupt(Path(folder), model, play, alone)
+                async with asyncio.timeout(ROUND_SECONDS):
+                    await _interrupt(Path(folder), model, play, alone)
     of = "SIGINT to claude -p"
     return [
         Figure("the answer under way is cut off", "s", session.cut, alone.cut, of),

@@ -9,7 +9,7 @@ import shutil
 import signal
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -67,6 +67,8 @@ class Yard:
     model: Model
     stage: Stage
     nonce: str
+    more: Mapping[str, str] = field(default_factory=dict)
+    """Variables of its processes beside the usual ones."""
     client: Client | None = None
     workers: set[int] = field(default_factory=set)
     """Pids of all workers that it ever had, as far as anybody saw them."""
@@ -84,10 +86,10 @@ class Yard:
         return stack
 
     def _bring_up(self) -> Stack:
-        with environment(self._given()):
+        with environment(self.given()):
             return bring_up(self.settings, ["-P", str(HERE / "supervisor_with_stops.py")], wait_seconds=60)
 
-    def _given(self) -> dict[str, str]:
+    def given(self) -> dict[str, str]:
         person = self.place / "person"
         person.mkdir(exist_ok=True)
         return {
@@ -97,6 +99,7 @@ class Yard:
             "ANTHROPIC_BASE_URL": self.model.url,
             "ANTHROPIC_API_KEY": f"sk-ant-api03-{self.nonce}-of-the-worker",
             "CHAOS_STOPS": str(self.place / "stops"),
+            **self.more,
         }
 
     async def down(self) -> None:
@@ -160,7 +163,7 @@ class Yard:
         return Sessions(self.temporal, self.settings, ui_url=None)
 
     async def start(
-        self, moment: Moment | None, name: str, *, kind: Kind = "fixed", cut: bool = True, **limits: float
+        self, moment: Moment | None, name: str, *, kind: Kind = "fixed", cut: bool = True, **more: Any
     ) -> Held:
         """Start a session that is held at ``moment``, or at none, in a play of ``kind``.
 
@@ -176,7 +179,7 @@ class Yard:
             session_id=held.name,
             goal=GOAL,
             validation_command=f"{self.command(held.gate('check'))} && python3 -m unittest test_greet",
-            **limits,
+            **more,
         )
         await patiently(lambda: self.sessions.start(asked))
         return held
@@ -339,8 +342,8 @@ def environment(given: dict[str, str]) -> Iterator[None]:
 
 
 @asynccontextmanager
-async def yard(**settings: Any) -> AsyncIterator[Yard]:
-    """An installation that is up; when the context ends, nothing of it is left."""
+async def yard(more: Mapping[str, str] | None = None, **settings: Any) -> AsyncIterator[Yard]:
+    """An installation that is up, with ``more`` variables; when the context ends, nothing of it is left."""
     place = Path(tempfile.mkdtemp(prefix="chaos-", dir="/tmp")).resolve()
     for folder in (place / "stops", place / "shown" / "holds"):
         folder.mkdir(parents=True)
@@ -356,7 +359,7 @@ async def yard(**settings: Any) -> AsyncIterator[Yard]:
     stage = Stage()
     nonce = secrets.token_hex(4)
     async with Model(stage) as model:
-        made = Yard(place, Settings(home=place / "home", **chosen), model, stage, nonce)
+        made = Yard(place, Settings(home=place / "home", **chosen), model, stage, nonce, more or {})
         try:
             await made.up()
             yield made
