@@ -19,7 +19,7 @@ escape: $(STAMP)  ## play the attacker from inside real sessions
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m escape tests/escape
 
 chaos: $(STAMP)  ## kill each process at each moment of a session, and compare with an undisturbed one
-	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m '' tests/chaos
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m '' tests/chaos tests/failures
 
 check: $(STAMP)  ## lint, types, import rules
 	@$(BIN)/ruff check .

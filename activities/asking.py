@@ -14,6 +14,7 @@ from workflows.contracts.answers import Answer
 from workflows.contracts.outcome import MAX_OBSERVED, CallReport, Outcome
 from workflows.contracts.requests import Allowance, FailedCheck, Phase, Site, Try
 from workflows.contracts.spec import Role
+from workflows.policy.words import how_it_ended
 
 R = TypeVar("R", bound=CallReport)
 
@@ -105,13 +106,13 @@ def describe_failures(host: Host, failures: list[FailedCheck]) -> str:
     """What is not met, verbatim, each with what its command printed."""
     parts: list[str] = []
     for failed in failures:
-        end = "did not end in time" if failed.timed_out else f"ended with exit code {failed.exit_code}"
+        end = how_it_ended(failed.exit_code, timed_out=failed.timed_out)
         parts.append(f"### {failed.criterion}: {failed.description}")
         if failed.command:
             printed = failed.evidence
             if failed.log is not None:
                 printed = host.artifacts.text(failed.log, head=LOG_HEAD_BYTES, tail=LOG_TAIL_BYTES)
-            parts.append(f"`{failed.command}` {end}. It printed:\n\n<output>\n{printed.strip()}\n</output>")
+            parts.append(f"`{failed.command}`: {end}. It printed:\n\n<output>\n{printed.strip()}\n</output>")
         elif failed.evidence:
             parts.append(failed.evidence)
     return "\n\n".join(parts)

@@ -15,6 +15,7 @@ from workflows.contracts.answers import JudgeAnswer, JudgeVerdict
 from workflows.contracts.evidence import Quote, Verdict
 from workflows.contracts.outcome import Outcome
 from workflows.contracts.requests import JudgeRequest, JudgeResult
+from workflows.policy.words import how_it_ended
 
 _QUOTED_FILE_BYTES = 2_000_000
 _SHORTEST_QUOTE = 8
@@ -47,7 +48,12 @@ class Judge:
                 criteria=bullets([f"`{c.id}`: {c.description}" for c in request.criteria]),
                 evidence=section(
                     "What Overnight observed",
-                    bullets([f"`{e.criterion}`: exit code {e.exit_code}" for e in request.evidence]),
+                    bullets(
+                        [
+                            f"`{e.criterion}`: {how_it_ended(e.exit_code, timed_out=e.timed_out)}"
+                            for e in request.evidence
+                        ]
+                    ),
                 ),
                 diff=section(
                     "What the session changed" + (" (the first part)" if changed.truncated else ""),

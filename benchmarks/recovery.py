@@ -98,6 +98,8 @@ async def _bare(folder: Path) -> float:
     line = ["bash", "-c", f"{first} || until {again}; do :; done"]
     async with Watched(play) as model, bare.started(line, model.url, folder) as shell:
         await play.held()
+        # Without a transcript there is nothing to resume, and the loop would try for ever.
+        await until(lambda: any((folder / "config").rglob("*.jsonl")))
         process = await bare.claude_of(shell.pid)
         killed = time.time()
         process.kill()

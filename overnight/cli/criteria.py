@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from workflows.policy.words import how_it_ended
+
 if TYPE_CHECKING:
     from workflows.contracts.status import SessionStatus
 
@@ -51,6 +53,7 @@ def bare(status: SessionStatus) -> list[Row]:
     listed: list[Row] = []
     for criterion, met in status.validation_status.items():
         result = ran.get(criterion)
-        evidence = f"exit code {result.exit_code} in {result.seconds:.1f} s" if result else "not looked at yet"
+        end = how_it_ended(result.exit_code, timed_out=result.timed_out) if result else ""
+        evidence = f"{end} in {result.seconds:.1f} s" if result else "not looked at yet"
         listed.append(Row(criterion, criterion, result.command if result else None, met, evidence))
     return listed

@@ -11,7 +11,7 @@ from overnight.cli.criteria import Row
 from overnight.cli.outcome import next_steps
 from overnight.cli.session import headline, known
 from overnight.hints import AS_OPTIONS, hint_of_event, hint_of_result
-from workflows.policy.words import plainly
+from workflows.policy.words import how_it_ended, plainly
 
 if TYPE_CHECKING:
     from workflows.contracts.state import Event
@@ -120,7 +120,7 @@ def failures(status: SessionStatus) -> Iterator[str]:
     for result in status.test_results:
         if result.passed:
             continue
-        how = "timed out" if result.timed_out else f"exit code {result.exit_code}"
+        how = how_it_ended(result.exit_code, timed_out=result.timed_out)
         yield f"          failed      {result.criterion}: {result.command} ({how})"
         said = [line for line in result.tail.splitlines() if line.strip()]
         yield from (f"                      | {line[:120]}" for line in said[-TAIL_LINES:])

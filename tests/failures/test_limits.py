@@ -24,6 +24,8 @@ from workflows.contracts.state import Status
 from workflows.contracts.status import SessionStatus
 from workflows.policy.failures import RESET_JITTER_SECONDS
 
+pytestmark = pytest.mark.chaos
+
 ONE_CALL = 3
 """Requests of one call that is refused: Claude Code tries twice more when no retry-after tells it not to."""
 GOES_ON = "usage limit: goes on by itself at "

@@ -16,6 +16,8 @@ from tests.sessions.conftest import git
 from tests.sessions.plays import by_iteration, play
 from workflows.contracts.state import Status
 
+pytestmark = pytest.mark.chaos
+
 
 @pytest.fixture(scope="module")
 async def waiting(shop: Installation) -> dict[str, Failing]:

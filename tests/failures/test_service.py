@@ -15,6 +15,8 @@ from tests.failures.misbehaviour import HTML, NOT_EVENTS, OVERLOADED, Failing, g
 from workflows.contracts.state import Status
 from workflows.contracts.status import SessionStatus
 
+pytestmark = pytest.mark.chaos
+
 TROUBLE: dict[str, tuple[Say | Fault, int]] = {
     "silent-after-head": (Hang(after="headers"), 3),
     "silent-in-answer": (Hang(after="start"), 3),

@@ -22,6 +22,8 @@ from workflows.contracts.outcome import Outcome
 from workflows.contracts.requests import Allowance
 from workflows.contracts.state import Status
 
+pytestmark = pytest.mark.chaos
+
 
 def garbage(path: Path) -> None:
     path.write_bytes(os.urandom(path.stat().st_size))

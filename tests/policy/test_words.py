@@ -17,7 +17,7 @@ from workflows.contracts.outcome import Usage
 from workflows.contracts.requests import Site
 from workflows.contracts.spec import Egress, SessionSpec
 from workflows.policy import record, report, view
-from workflows.policy.words import counted, exposure, plainly, sandbox, with_hosts
+from workflows.policy.words import counted, exposure, how_it_ended, plainly, sandbox, with_hosts
 
 LISTED = Egress(mode="allow-list", allow=["pkgs.dev", "*.nlibs.dev:443"])
 
@@ -123,3 +123,10 @@ def test_a_report_tells_how_to_show_a_program_that_was_not_found() -> None:
     assert told in report.report(SPEC, state(confirmed=Scorecard(commit=HEAD, commands=[ran])), NOW)
     failed = ran.model_copy(update={"exit_code": 1})
     assert told not in report.report(SPEC, state(card=Scorecard(commit=HEAD, commands=[failed])), NOW)
+
+
+def test_how_a_command_ended() -> None:
+    """One that a limit stopped has no exit code: to say ``None`` would tell nobody anything."""
+    assert how_it_ended(3, timed_out=False) == "exit code 3"
+    assert how_it_ended(None, timed_out=True) == "timed out"
+    assert how_it_ended(None, timed_out=False) == "stopped before its end"

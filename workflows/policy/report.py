@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from workflows.contracts.evidence import Scorecard
+from workflows.contracts.evidence import CommandEvidence, Scorecard
 from workflows.contracts.plan import Criterion, StepStatus
 from workflows.contracts.spec import SessionSpec
 from workflows.contracts.state import SessionResult, SessionState, Status
@@ -12,7 +12,7 @@ from workflows.contracts.text import clip
 from workflows.policy.progress import progress
 from workflows.policy.record import one_line
 from workflows.policy.view import branch, evidence_of, sandbox
-from workflows.policy.words import counted, plainly
+from workflows.policy.words import counted, how_it_ended, plainly
 
 REPORT_LIMIT = 24_000
 NOT_FOUND = 127
@@ -105,12 +105,16 @@ def _row(state: SessionState, criterion: Criterion) -> str:
     return f"| {criterion.id}: {shown} | {decided} | {'yes' if met else 'no'}{note} | {evidence} |"
 
 
+def _end(ran: CommandEvidence) -> str:
+    return how_it_ended(ran.exit_code, timed_out=ran.timed_out)
+
+
 def _clean_clone(card: Scorecard | None) -> list[str]:
     if card is None:
         return []
-    ran = [f"- `{e.criterion}`: exit code {e.exit_code} in {e.seconds:.1f} s" for e in card.commands]
+    ran = [f"- `{e.criterion}`: {_end(e)} in {e.seconds:.1f} s" for e in card.commands]
     if card.setup:
-        ran = [f"- setup: exit code {card.setup.exit_code} in {card.setup.seconds:.1f} s", *ran]
+        ran = [f"- setup: {_end(card.setup)} in {card.setup.seconds:.1f} s", *ran]
     return [f"Confirmed in a clean clone of `{card.commit}`:", "", *(ran or ["- no commands"]), ""]
 
 

@@ -12,7 +12,7 @@ from workflows.contracts.text import clip
 from workflows.policy.criteria import holds, stands
 from workflows.policy.progress import estimated_completion, progress
 from workflows.policy.record import one_line
-from workflows.policy.words import plainly, with_hosts
+from workflows.policy.words import how_it_ended, plainly, with_hosts
 
 BRANCH_PREFIX = "overnight/"
 SCOREBOARD_LIMIT = 4_000
@@ -185,7 +185,7 @@ def evidence_of(state: SessionState, criterion: str) -> str:
         return "not looked at yet"
     for ran in card.commands:
         if ran.criterion == criterion:
-            end = "timed out" if ran.timed_out else f"exit code {ran.exit_code}"
+            end = how_it_ended(ran.exit_code, timed_out=ran.timed_out)
             return f"{end} in {ran.seconds:.1f} s on `{ran.commit[:10]}`"
     for verdict in card.verdicts:
         if verdict.criterion == criterion:

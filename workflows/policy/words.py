@@ -44,3 +44,10 @@ def plainly(sandbox: str) -> str:
     """``sandbox``, with what it leaves open."""
     left = exposure(sandbox)
     return f"{sandbox} ({left})" if left else sandbox
+
+
+def how_it_ended(exit_code: int | None, *, timed_out: bool) -> str:
+    """How a command came to its end; one that Overnight stopped, for a limit say, has no exit code."""
+    if timed_out:
+        return "timed out"
+    return "stopped before its end" if exit_code is None else f"exit code {exit_code}"
