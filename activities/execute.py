@@ -55,7 +55,7 @@ class Execute:
             if (adopted := await self._adopted(attempt, request, vault, start, said.conversation)) is not None:
                 return adopted
             work = await take_up(self.host, request, vault, start, said)
-            async with kept(self.host, attempt, work):
+            async with kept(self.host, attempt, site, work):
                 told = whole(self.host, await self._calls(attempt, request, work))
             if attempt.lost:
                 # The later attempt waits for the lock: it finds the work and the conversation as they are.

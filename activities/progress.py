@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,9 @@ import structlog
 
 from activities.attempt import Attempt
 from activities.claude import Transcript
+from activities.gathering import gathered
 from activities.host import Host
+from activities.sandbox import NotIsolatedError
 from activities.workspace import (
     Claim,
     Conflict,
@@ -29,7 +31,7 @@ from activities.workspace import (
     take_snapshot,
 )
 from overnight.base.redaction import Redactor
-from workflows.contracts.requests import ExecuteRequest
+from workflows.contracts.requests import ExecuteRequest, Site
 
 log = structlog.get_logger(__name__)
 
@@ -48,10 +50,10 @@ class Work:
     resumed: bool
     """Whether the conversation goes on."""
 
-    async def snapshot(self, redactor: Redactor) -> None:
-        """Keep what there is now. Raises ``Conflict``, ``GitError``, ``OSError``."""
+    async def keep(self, pack: Path, redactor: Redactor) -> None:
+        """Keep what was gathered. Raises ``Conflict``, ``GitError``, ``OSError``, ``ValueError``."""
         async with _copy_of(self.said) as transcript:
-            self.held = await take_snapshot(self.held, transcript=transcript, redactor=redactor)
+            self.held = await take_snapshot(self.held, pack, transcript=transcript, redactor=redactor)
 
     async def to_follow(self, commit: str, redactor: Redactor) -> str:
         """What is to be kept when ``commit`` is published and the same step goes on from it."""
@@ -79,7 +81,8 @@ async def take_up(host: Host, request: ExecuteRequest, vault: Vault, start: str,
     work = Work(vault, worktree, held, said, await asyncio.to_thread(said.is_usable))
     if left is not None and not here:
         # What was another host's is this one's now, before anything is done on top of it.
-        await work.snapshot(host.redactor)
+        async with gathered(host, site, worktree) as pack:
+            await work.keep(pack, host.redactor)
     return work
 
 
@@ -98,10 +101,10 @@ async def _restore_conversation(vault: Vault, left: Snapshot, said: Transcript) 
 
 
 @asynccontextmanager
-async def kept(host: Host, attempt: Attempt, work: Work) -> AsyncIterator[None]:
+async def kept(host: Host, attempt: Attempt, site: Site, work: Work) -> AsyncIterator[None]:
     """Keep the work every ``snapshot_seconds`` as long as the context lasts; a lost claim ends the attempt."""
     over = asyncio.Event()
-    keeping = asyncio.create_task(_keep(host, attempt, work, over))
+    keeping = asyncio.create_task(_keep(host, attempt, site, work, over))
     try:
         yield
     finally:
@@ -110,18 +113,28 @@ async def kept(host: Host, attempt: Attempt, work: Work) -> AsyncIterator[None]:
         await keeping
 
 
-async def _keep(host: Host, attempt: Attempt, work: Work, over: asyncio.Event) -> None:
+async def _keep(host: Host, attempt: Attempt, site: Site, work: Work, over: asyncio.Event) -> None:
     while True:
         with suppress(TimeoutError):
             await asyncio.wait_for(over.wait(), host.settings.snapshot_seconds)
         if over.is_set():
             return
         try:
-            await work.snapshot(host.redactor)
+            async with AsyncExitStack() as stack:
+                gathering = asyncio.create_task(stack.enter_async_context(gathered(host, site, work.worktree)))
+                ended = asyncio.create_task(over.wait())
+                await asyncio.wait({gathering, ended}, return_when=asyncio.FIRST_COMPLETED)
+                ended.cancel()
+                if not gathering.done():
+                    # Nobody waits for the workspace to be read once the call is over: its checkpoint comes now.
+                    gathering.cancel()
+                    await asyncio.wait({gathering})
+                    return
+                await work.keep(gathering.result(), host.redactor)
         except Conflict:
             attempt.halt("a later attempt has taken this one's place", lost=True)
             return
-        except (GitError, OSError) as error:
+        except (GitError, OSError, ValueError, NotIsolatedError) as error:
             log.warning("the work in progress could not be kept this time", error=str(error))
 
 

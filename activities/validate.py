@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
+import subprocess
 import tempfile
 import time
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -20,12 +20,13 @@ from activities.validation import Observed, SetupMark, observe
 from activities.workspace import (
     SecretFound,
     Worktree,
-    drop_special_modes,
     give_agent_git,
     materialise,
+    remove,
     restore_tracked,
     secrets_between,
     session_lock,
+    tame,
     untracked,
 )
 from overnight.base.redaction import NOT_EXAMINED
@@ -56,7 +57,7 @@ class Validate:
                 box = await self._box(request, worktree, folder, stack)
                 run = _Run(attempt, request, commit, box, scratch)
                 setup, seen = await self._observe(run, worktree)
-                await asyncio.to_thread(drop_special_modes, box.workspace)
+                await asyncio.to_thread(tame, box.workspace)
                 seen += await self._secrets(run, worktree)
         except NotIsolatedError as error:
             return ValidateResult(outcome=Outcome.ENGINE_BROKEN, detail=str(error))
@@ -80,7 +81,8 @@ class Validate:
             await give_agent_git(worktree, objects)
             return self.host.box(request.site, worktree, writable=True)
         await asyncio.to_thread(_remove_left_over, folder)
-        clean = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="clean-", dir=folder)))
+        clean = Path(tempfile.mkdtemp(prefix="clean-", dir=folder))
+        stack.push_async_callback(asyncio.to_thread, remove, clean)
         await materialise(worktree, worktree.commit, clean, objects_path=objects)
         return replace(self.host.box(request.site, worktree, writable=True), workspace=clean)
 
@@ -171,4 +173,5 @@ def _told(found: SecretFound) -> str:
 def _remove_left_over(folder: Path) -> None:
     """Remove clean clones that a killed worker left: the session's lock says that nobody uses them."""
     for left in folder.glob("clean-*"):
-        shutil.rmtree(left, ignore_errors=True)
+        with suppress(OSError, subprocess.SubprocessError):
+            remove(left)

@@ -15,7 +15,7 @@ from overnight.demo.server import ScriptedModel
 from tests.sessions.plays import judge
 
 POLL_SECONDS = 0.01
-ROUND_SECONDS = 180
+ROUND_SECONDS = 120
 """A round that takes longer has come to grief."""
 NOTE = "a note that was written overnight"
 

@@ -54,7 +54,7 @@ async def measure(rounds: int) -> list[Figure]:
 async def _bare(home: House, model: Watched, play: Held) -> tuple[float, float]:
     """MiB that only a shell with a waiting Claude Code has; milliseconds of a call that does one thing.
 
-    What such loops would share is left out, in their favour.
+    The pages of its program, which such loops would share, are left out in their favour.
     """
     call = bare.Call("execute", 1, "Write a note.")
     line = ["bash", "-c", bare.quoted(bare.command(call), call) + "; true"]
@@ -67,7 +67,8 @@ async def _bare(home: House, model: Watched, play: Held) -> tuple[float, float]:
 
 def _memory(process: psutil.Process) -> float:
     with suppress(psutil.Error):
-        return float(process.memory_full_info().uss) / MIB
+        info = process.memory_info()
+        return float(info.rss - info.shared) / MIB
     return 0.0
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from uuid import uuid4
 
@@ -30,14 +31,19 @@ async def measure(rounds: int) -> list[Figure]:
     alone: list[float] = []
     async with yard() as place:
         for number in range(rounds):
-            async with asyncio.timeout(ROUND_SECONDS):
+            if number:
+                # A new supervisor: the old one holds a worker back that dies again within a minute.
+                await place.down()
+                await place.up()
+            async with _in_time(place, "Claude Code killed"):
                 claude.append(await _kill_claude(place, f"claude-{number}"))
+            async with _in_time(place, "worker killed"):
                 new, answer, tool = await _kill_worker(place, number)
             begun.extend(new)
             in_answer.append(answer)
             in_tool.append(tool)
             with tempfile.TemporaryDirectory(prefix="overnight-benchmark-") as folder:
-                async with asyncio.timeout(ROUND_SECONDS):
+                async with _in_time(place, "bare loop"):
                     alone.append(await _bare(Path(folder)))
     of = "kill -9 of Claude Code, a loop that resumes it"
     return [
@@ -46,6 +52,18 @@ async def measure(rounds: int) -> list[Figure]:
         Figure("worker killed in a tool: asks again", "s", in_tool, alone, of),
         Figure("Claude Code killed: asks again", "s", claude, alone, of),
     ]
+
+
+@asynccontextmanager
+async def _in_time(place: Yard, what: str) -> AsyncIterator[None]:
+    """A part of a round; if it comes to no end, the error tells where the sessions are."""
+    try:
+        async with asyncio.timeout(ROUND_SECONDS):
+            yield
+    except TimeoutError:
+        newest = await place.sessions.list(limit=3)
+        where = [f"{one.session_id}: {one.status.value} {one.phase} {one.reason}".strip() for one in newest]
+        raise TimeoutError(f"{what}: no end after {ROUND_SECONDS} s; {'; '.join(where)}") from None
 
 
 async def _start(place: Yard, name: str, play: Held) -> str:

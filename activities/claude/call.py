@@ -27,6 +27,9 @@ from activities.claude.reported import Report
 from workflows.contracts.answers import Answer
 from workflows.contracts.outcome import Outcome, Usage
 
+_MOST_HEARD = 65_536
+"""Characters of the model's last words that count: secrets are looked for in all of them."""
+_TARGET = 1_000
 _TARGETS = ("file_path", "path", "pattern", "command", "description")
 
 
@@ -84,10 +87,10 @@ class Call:
         elif isinstance(message, AssistantMessage):
             for block in message.content:
                 if isinstance(block, TextBlock) and message.model != "<synthetic>":
-                    self._text = block.text
+                    self._text = block.text[-_MOST_HEARD:]
                 elif isinstance(block, ToolUseBlock):
                     self._tools_used += 1
-                    target = next((str(block.input[k]) for k in _TARGETS if block.input.get(k)), "")
+                    target = next((str(block.input[k])[:_TARGET] for k in _TARGETS if block.input.get(k)), "")
                     self._progress(f"{block.name} {target}".strip())
 
     def told(self, work: asyncio.Task[None], cut: tuple[Outcome, str] | None) -> Told:

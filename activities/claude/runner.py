@@ -6,7 +6,7 @@ import asyncio
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,7 @@ from activities.claude.gateway import Gateway, Lease
 from activities.claude.options import BASH_MAX_SECONDS, Ask, by_gateway, environment, options
 from activities.claude.reported import Report, totals_before
 from activities.sandbox import Box, Launcher, NotIsolatedError, Opened
+from activities.workspace import remove
 from overnight.base.redaction import Redactor
 from overnight.base.settings import Settings
 from workflows.contracts.outcome import Outcome, Usage
@@ -72,10 +73,12 @@ class Runner:
 
     async def _in_box(self, call: Call, box: Box, stop: asyncio.Event) -> Told:
         try:
-            with tempfile.TemporaryDirectory(prefix="config-") as config:
-                boxed = self._boxed(call, box, Path(config))
-                async with self._launcher.open(boxed) as opened:
-                    told = await self._run(call, boxed, opened, stop)
+            async with AsyncExitStack() as stack:
+                config = Path(tempfile.mkdtemp(prefix="config-"))
+                stack.push_async_callback(asyncio.to_thread, remove, config)
+                boxed = self._boxed(call, box, config)
+                opened = await stack.enter_async_context(self._launcher.open(boxed))
+                told = await self._run(call, boxed, opened, stop)
         except (NotIsolatedError, OSError) as error:
             return Told(Outcome.ENGINE_BROKEN, str(error))
         told.notes = opened.notes

@@ -66,6 +66,18 @@ class Door:
             with suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self.box, signal.SIGKILL)
 
+    async def gone(self, seconds: float) -> None:
+        """Wait, for at most ``seconds``, until nothing of the box is left: its first process ends as the last."""
+        if self.box is None:
+            return
+        loop, ended = asyncio.get_running_loop(), asyncio.Event()
+        loop.add_reader(self.box, ended.set)
+        try:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(ended.wait(), seconds)
+        finally:
+            loop.remove_reader(self.box)
+
     async def _let_in(self, listener: socket.socket) -> None:
         loop = asyncio.get_running_loop()
         try:

@@ -23,15 +23,6 @@ OOM_SCORE = "900"
 
 def main(door: str, ports: str, limits: str, command: list[str]) -> None:
     """Become ``command``; raises ``OSError`` when the worker is not there or the command cannot start."""
-    for pair in filter(None, limits.split(",")):
-        name, _, value = pair.partition("=")
-        limit = getattr(resource, f"RLIMIT_{name}")
-        # At the hard limit of CPU time the kernel kills without a word; at the soft one it says why.
-        soft, hard = int(value), int(value) + (CPU_GRACE_SECONDS if name == "CPU" else 0)
-        ceiling = resource.getrlimit(limit)[1]
-        if ceiling != resource.RLIM_INFINITY:
-            soft, hard = min(soft, ceiling), min(hard, ceiling)
-        resource.setrlimit(limit, (soft, hard))
     _stand_back()
     listeners = [_listener(int(port)) for port in filter(None, ports.split(","))]
     with_door = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
@@ -43,6 +34,8 @@ def main(door: str, ports: str, limits: str, command: list[str]) -> None:
     if with_door.recv(16) != b"go":
         raise OSError("the worker is gone")
     with_door.close()
+    # Only now: handles under way are counted by user, against the limit of whoever sends one.
+    _limit(limits)
     for listener in listeners:
         listener.close()
     # Python ignores these; a command expects to find them as they are for everybody.
@@ -52,6 +45,18 @@ def main(door: str, ports: str, limits: str, command: list[str]) -> None:
     if os.getpid() == 1:
         _be_first()
     os.execvp(command[0], command)  # noqa: S606 (that is what it is for)
+
+
+def _limit(limits: str) -> None:
+    for pair in filter(None, limits.split(",")):
+        name, _, value = pair.partition("=")
+        limit = getattr(resource, f"RLIMIT_{name}")
+        # At the hard limit of CPU time the kernel kills without a word; at the soft one it says why.
+        soft, hard = int(value), int(value) + (CPU_GRACE_SECONDS if name == "CPU" else 0)
+        ceiling = resource.getrlimit(limit)[1]
+        if ceiling != resource.RLIM_INFINITY:
+            soft, hard = min(soft, ceiling), min(hard, ceiling)
+        resource.setrlimit(limit, (soft, hard))
 
 
 def _take_own_devices() -> None:

@@ -32,6 +32,7 @@ from overnight.base.settings import Settings
 log = structlog.get_logger(__name__)
 
 PUBLIC = EgressRules("public")
+GONE_SECONDS = 10.0
 
 
 class NotIsolatedError(Exception):
@@ -112,7 +113,8 @@ class Launcher:
         self._settings = settings
         self._etc: Path | None = None
         self._warden = Warden()
-        self._python = _interpreter()
+        self.python = _interpreter()
+        """A Python that boxes see, too."""
 
     def check(self, egress: EgressRules = PUBLIC) -> None:
         """Raises ``NotIsolatedError`` where untrusted code must not run, or not with this network."""
@@ -186,6 +188,7 @@ class Launcher:
             finally:
                 self._warden.forget(watched)
                 door.kill()
+                await door.gone(GONE_SECONDS)
                 opened.hits |= watched.hits | (group.hits() if group else set())
 
     def _etc_folder(self) -> Path:
@@ -226,7 +229,7 @@ class Launcher:
             env |= {"HOME": str(private.home), "TMPDIR": str(private.tmp)}
         entry = Path(inside.__file__)
         start = [
-            str(self._python),
+            str(self.python),
             "-I",
             "-S",
             self.tool("inside.py", entry),
@@ -268,7 +271,7 @@ class Launcher:
             line += ["--", *start]
         enter = "".join(f"echo $$ > {shlex.quote(str(e))} || exit 126\n" for e in (group.entries if group else []))
         program = folder / "run"
-        # Set by root it cannot be lowered inside again; others raise it from inside.
+        # Whoever has the right to set it below nothing keeps it from being lowered again inside.
         enter += f"echo {inside.OOM_SCORE} 2>/dev/null >/proc/self/oom_score_adj || true\n"
         _write(program, f'#!/bin/sh\n{enter}exec {shlex.join(line)} "$@"{redirections}\n'.encode(), mode=0o700)
         return program

@@ -8,7 +8,7 @@ from .agent_git import give_agent_git
 from .base import import_base
 from .checkpoint import Checkpoint, checkpoint, describe, restore
 from .diff import DiffResult, FileChange, diff
-from .files import drop_special_modes, remove
+from .files import remove, tame
 from .git import GitError
 from .lock import LockTimeoutError, session_lock
 from .materialise import materialise, restore_tracked
@@ -19,12 +19,23 @@ from .publish import find_published, publish
 from .reading import LogEntry, log, read_text
 from .repository import repository_folders
 from .secrets import SecretFound, secrets_between
-from .snapshot import Claim, Snapshot, claim, follow_up, restore_transcript, restore_work, take_snapshot
+from .snapshot import (
+    GATHER,
+    Claim,
+    Snapshot,
+    claim,
+    follow_up,
+    gather_facts,
+    restore_transcript,
+    restore_work,
+    take_snapshot,
+)
 from .staging import MAX_FILE_BYTES, Skipped, untracked
 from .vault import Conflict, Vault, open_vault, session_tip, tidy
 from .worktree import Worktree, ensure_worktree
 
 __all__ = [
+    "GATHER",
     "MAX_FILE_BYTES",
     "Checkpoint",
     "Claim",
@@ -48,10 +59,10 @@ __all__ = [
     "claim",
     "describe",
     "diff",
-    "drop_special_modes",
     "ensure_worktree",
     "find_published",
     "follow_up",
+    "gather_facts",
     "give_agent_git",
     "import_base",
     "inspect_project",
@@ -71,6 +82,7 @@ __all__ = [
     "session_lock",
     "session_tip",
     "take_snapshot",
+    "tame",
     "tidy",
     "untracked",
 ]

@@ -56,6 +56,15 @@ def _remove_tree(path: Path) -> None:
     subprocess.run(["rm", "-rf", "--", path], check=True, capture_output=True)
 
 
+def _open_up(folder: bytes, mode: int) -> None:
+    """Change the mode of the folder itself, never of what a link in its place leads to."""
+    handle = os.open(folder, os.O_PATH | os.O_NOFOLLOW | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.chmod(f"/proc/self/fd/{handle}", mode)  # noqa: PTH101
+    finally:
+        os.close(handle)
+
+
 def make_writable(folder: Path) -> None:
     """Give the owner full permission on every folder below and including this one; files keep theirs."""
     pending = [os.fsencode(folder)]
@@ -66,22 +75,28 @@ def make_writable(folder: Path) -> None:
             if not stat.S_ISDIR(mode):
                 continue
             if mode & stat.S_IRWXU != stat.S_IRWXU:
-                os.chmod(current, stat.S_IMODE(mode) | stat.S_IRWXU)  # noqa: PTH101 - bytes: names need not be UTF-8
+                _open_up(current, stat.S_IMODE(mode) | stat.S_IRWXU)
             with os.scandir(current) as entries:
                 pending += [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
 
 
-def drop_special_modes(folder: Path) -> None:
-    """Take setuid, setgid and sticky from every file below this folder: on this host they would stand for our user.
+def tame(folder: Path) -> None:
+    """Take from a workspace what would hold up our git, or stand for our user on this host.
 
-    Folders keep theirs, links are not followed. find walks where the longest path name ends; what it cannot enter, it
-    leaves.
+    Pipes, sockets and devices go: git waits for a pipe that is named as one of its own files, in a nested repository
+    too. Of its files of patterns, those above 1 MB get another name: git reads them whole. Setuid, setgid and sticky
+    go from every file; folders keep theirs. Links are not followed. find walks where the longest path name ends; what
+    it cannot enter, it leaves. Nothing may run in the workspace any more.
     """
+    special = ["(", "-type", "p", "-o", "-type", "s", "-o", "-type", "c", "-o", "-type", "b", ")", "-delete"]
+    patterns = ["(", "-name", ".gitignore", "-o", "-name", ".gitattributes", "-o", "-name", ".gitmodules", ")"]
+    huge = ["-type", "f", *patterns, "-size", "+2048", "-execdir", "mv", "--", "{}", "{}.too-large", ";"]
     bits = ["(", "-perm", "-4000", "-o", "-perm", "-2000", "-o", "-perm", "-1000", ")"]
+    modes = ["-type", "f", *bits, "-execdir", "chmod", "u-s,g-s,-t", "--", "{}", "+"]
     # Paths of its own: with a relative one in PATH, find would refuse, and the workspace could name the program.
     path = [place for place in os.environ.get("PATH", os.defpath).split(os.pathsep) if place.startswith("/")]
     env = {"PATH": os.pathsep.join(path), "LC_ALL": "C"}
-    command = ["find", str(folder), "-type", "f", *bits, "-execdir", "chmod", "u-s,g-s,-t", "--", "{}", "+"]
+    command = ["find", str(folder), *special, "-o", *huge, "-o", *modes]
     subprocess.run(command, env=env, check=False, capture_output=True)
 
 

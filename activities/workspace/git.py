@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 NAME = "Overnight"
 EMAIL = "overnight@localhost"
@@ -154,6 +155,7 @@ async def git(
     index: Path | None = None,
     cwd: Path | None = None,
     stdin: bytes | None = None,
+    source: BinaryIO | None = None,
     transports: str = LOCAL_ONLY,
     config: Mapping[str, str] | None = None,
     env: Mapping[str, str] | None = None,
@@ -165,7 +167,8 @@ async def git(
 ) -> Output:
     """Run one git command and return what it printed.
 
-    `ok` lists the exit codes that are answers. After `limit_s` seconds, and when the caller is cancelled, the whole
+    `source` is a file to read instead of `stdin`. `ok` lists the exit codes that are answers. After `limit_s` seconds,
+    and when the caller is cancelled, the whole
     process group is ended before this returns. Output above `max_output` bytes is an error, or is cut there with
     `truncate`. Raises GitError.
     """
@@ -184,7 +187,7 @@ async def git(
     try:
         process = await asyncio.create_subprocess_exec(
             *command,
-            stdin=asyncio.subprocess.DEVNULL if stdin is None else asyncio.subprocess.PIPE,
+            stdin=source or (asyncio.subprocess.DEVNULL if stdin is None else asyncio.subprocess.PIPE),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             cwd=where,

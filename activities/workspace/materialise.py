@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from .agent_git import write_agent_git
-from .files import absolute
+from .files import absolute, tame
 from .git import LONG_S, git
 from .names import check_commit
 from .reading import Source, hold
@@ -52,6 +52,7 @@ async def restore_tracked(source: Source, commit: str, folder: Path) -> None:
     seen by its content alone, since times and sizes can be forged. Raises GitError.
     """
     git_dir = await hold(source, check_commit(commit))
+    await asyncio.to_thread(tame, absolute(folder))
     with tempfile.TemporaryDirectory(prefix="overnight-restore-") as name:
         place = _Place(git_dir, absolute(folder), Path(name) / "index")
         await place.git("read-tree", commit)

@@ -47,7 +47,8 @@ async def publish(
     except GitError:
         if await tip(vault, ref) == commit:
             return
-        for name, at in expected.items():
+        # Who has lost the claim is to hear that, whatever became of the branch since.
+        for name, at in reversed(expected.items()):
             if (now := await tip(vault, name)) != at:
                 raise Conflict(name, at, now) from None
         raise

@@ -5,6 +5,7 @@ Only what is certain counts (`certain.py`), and what stood in the parent's tree 
 
 import asyncio
 from dataclasses import dataclass
+from pathlib import Path
 
 from overnight.base.redaction import NOT_EXAMINED, Redactor, SlowTextError, marker
 
@@ -92,6 +93,20 @@ async def secrets_between(repository: Source, base: str, commit: str, redactor: 
         if len(found) >= MAX_FOUND:
             break
     return found[:MAX_FOUND]
+
+
+async def telling_paths(git_dir: Path, base: str, commit: str, redactor: Redactor) -> set[bytes]:
+    """All paths of `commit` with a secret that `base` had not, in content or name, or that could not be examined.
+
+    Raises GitError, OSError.
+    """
+    changed = await changes(git_dir, "diff-tree", "-r", base, commit)
+    found = {change.path for change, _ in await asyncio.to_thread(_telling_names, changed, redactor)}
+    before, places = Before(git_dir, base, changed, redactor), by_blob(changed)
+    async for examined in examine(git_dir, changed, before, redactor, Budget()):
+        if examined.secrets or examined.whole:
+            found |= {change.path for change in places[examined.content.blob]}
+    return found
 
 
 def _mend(

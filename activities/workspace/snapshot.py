@@ -7,8 +7,6 @@ earlier attempt, on whatever host it still runs, can move this ref or publish.
 
 import asyncio
 import os
-import shutil
-import stat
 import tempfile
 import uuid
 from dataclasses import dataclass, replace
@@ -16,14 +14,19 @@ from pathlib import Path
 
 from overnight.base.redaction import Redactor
 
+from .files import copy_regular
 from .git import LONG_S, GitError, git
 from .message import ITERATION, SESSION, STEP, compose, read_commit
 from .names import check_commit, snapshot_ref
-from .secrets import secrets_between
-from .staging import MAX_FILE_BYTES
+from .nested import list_gitlinks
+from .secrets import telling_paths
 from .vault import Conflict, Vault, clear_stale_locks, hold_commit, tip
 from .worktree import Worktree, clean_to, obtain
 
+GATHER = Path(__file__).with_name("gather.py")
+"""The program that packs a workspace, in a box."""
+MAX_TRANSCRIPT_BYTES = 16 * 2**20
+"""A longer one is not kept: another host goes on from a brief."""
 _HOST = "Overnight-Host"
 _CLAIM = "Overnight-Claim"
 _TRANSCRIPT = "transcript.jsonl"
@@ -81,24 +84,32 @@ async def claim(
     raise Conflict(ref, now, await tip(vault, ref))
 
 
-async def take_snapshot(
-    held: Claim, *, transcript: Path | None, redactor: Redactor, max_file_bytes: int = MAX_FILE_BYTES
-) -> Claim:
-    """Keep what the workspace and the transcript hold now, while the agent goes on; the same claim, further on.
+async def take_snapshot(held: Claim, gathered: Path, *, transcript: Path | None, redactor: Redactor) -> Claim:
+    """Keep what was `gathered` of the workspace, and a copy of the transcript; the same claim, further on.
 
-    Nothing in the workspace changes. Ignored files, files above `max_file_bytes`, repositories of the agent's own and
-    files in which it wrote a secret are not in it; of the transcript, secrets are taken out. Raises Conflict when a
-    later attempt has claimed the step, GitError, OSError.
+    `gathered` is what `gather.py` printed in a box: our git never looks at a workspace in which the agent is at work.
+    Files in which it wrote a secret are left as they were; of the transcript, secrets are taken out. Raises Conflict
+    when a later attempt has claimed the step, GitError, OSError.
     """
-    tree = await _work(held.worktree, redactor, max_file_bytes)
-    blob = await _transcript(held.worktree, transcript, redactor)
-    wrapped = await _wrapped(held.worktree, tree, blob)
-    last = await read_commit(held.worktree.git_dir, held.commit)
+    worktree = held.worktree
+    tree = await _unpack(worktree, gathered)
+    tree = await _without_secrets(worktree, tree, redactor)
+    wrapped = await _wrapped(worktree, tree, await _transcript(worktree, transcript, redactor))
+    last = await read_commit(worktree.git_dir, held.commit)
     if wrapped == last.tree and last.trailers.get(_HOST) == held.host:
         return held
     commit = await _commit(held, wrapped, host=held.host)
     await _move(held, held.commit, commit)
     return replace(held, commit=commit)
+
+
+async def gather_facts(worktree: Worktree, folder: Path) -> None:
+    """Put what `gather.py` needs to know into `folder`, which is made. Raises GitError, OSError."""
+    await asyncio.to_thread(folder.mkdir)
+    for name, inside in (("index", "index"), ("attributes", "info/attributes"), ("shallow", "shallow")):
+        await asyncio.to_thread(copy_regular, worktree.git_dir / inside, folder / name)
+    links = await list_gitlinks(worktree)
+    await asyncio.to_thread((folder / "links").write_bytes, b"\0".join(sorted(links)))
 
 
 async def follow_up(held: Claim, commit: str, *, transcript: Path | None, redactor: Redactor) -> str:
@@ -143,77 +154,40 @@ async def _usable(mine: Claim, now: str | None) -> Snapshot | None:
     return Snapshot(now, info.trailers.get(_HOST, ""), _TRANSCRIPT in listed.text.splitlines())
 
 
-async def _work(worktree: Worktree, redactor: Redactor, max_file_bytes: int) -> str:
-    """Write the tree of what the workspace holds, by an index of its own: the shadow's stays for the checkpoint."""
-    index = worktree.folder / "snapshot.index"
-    with tempfile.TemporaryDirectory(prefix="snapshot-") as place:
-        if (worktree.git_dir / "index").is_file():
-            # What git knows of times and sizes there spares it from reading every file again.
-            index = Path(place) / "index"
-            await asyncio.to_thread(shutil.copy2, worktree.git_dir / "index", index)
-        excluded = await _excluded(worktree, index, max_file_bytes)
-        paths = b"\0".join([b":/", *(b":(top,exclude,literal)" + path for path in excluded)]) + b"\0"
-        await git(
-            *("add", "--all", "--ignore-errors", "--pathspec-from-file=-", "--pathspec-file-nul"),
-            git_dir=worktree.git_dir,
-            work_tree=worktree.tree,
-            index=index,
-            stdin=paths,
-            ok=(0, 1),
-            limit_s=LONG_S,
-        )
-        tree = (await git("write-tree", git_dir=worktree.git_dir, index=index, limit_s=LONG_S)).text
-        return await _without_secrets(worktree, index, tree, redactor)
+async def _unpack(worktree: Worktree, gathered: Path) -> str:
+    """Take the objects over, each examined by git, and return the tree. What is no tree raises GitError."""
+    with await asyncio.to_thread(gathered.open, "rb") as file:
+        tree = check_commit((await asyncio.to_thread(file.readline, 64)).decode("ascii", "replace").strip())
+        # git reads from the descriptor, which does not know what Python has read ahead.
+        os.lseek(file.fileno(), len(tree) + 1, os.SEEK_SET)
+        await git("unpack-objects", "-q", "--strict", git_dir=worktree.git_dir, source=file, limit_s=LONG_S)
+    kind = (await git("cat-file", "-t", tree, git_dir=worktree.git_dir)).text
+    if kind != "tree":
+        raise GitError("unpack-objects", None, f"what was gathered of the workspace is a {kind}, not a tree")
+    return tree
 
 
-async def _excluded(worktree: Worktree, index: Path, max_file_bytes: int) -> list[bytes]:
-    """Paths that would take long, or that git could not take: large files, repositories inside this one."""
-    listed = await git(
-        *("ls-files", "--others", "--modified", "--exclude-standard", "-z"),
-        git_dir=worktree.git_dir,
-        work_tree=worktree.tree,
-        index=index,
-        max_output=_MANY_PATHS,
-        limit_s=LONG_S,
-    )
-    return await asyncio.to_thread(_odd, worktree.tree, sorted(set(listed.fields)), max_file_bytes)
-
-
-def _odd(tree: Path, paths: list[bytes], max_file_bytes: int) -> list[bytes]:
-    root = os.fsencode(tree) + b"/"
-    odd = []
-    for path in paths:
-        try:
-            status = os.lstat(root + path)
-        except OSError:
-            continue
-        if stat.S_ISDIR(status.st_mode) or (stat.S_ISREG(status.st_mode) and status.st_size > max_file_bytes):
-            odd.append(path.rstrip(b"/"))
-    return odd
-
-
-async def _without_secrets(worktree: Worktree, index: Path, tree: str, redactor: Redactor) -> str:
-    """The tree with the files as they were in which there is a new secret."""
-    before = (await git("rev-parse", f"{worktree.commit}^{{tree}}", git_dir=worktree.git_dir)).text
-    if tree == before:
-        return tree
-    probe = (await git("commit-tree", tree, "-p", worktree.commit, "-m", "Snapshot", git_dir=worktree.git_dir)).text
-    found = {secret.path for secret in await secrets_between(worktree, worktree.commit, probe, redactor)}
+async def _without_secrets(worktree: Worktree, tree: str, redactor: Redactor) -> str:
+    """The tree with the files as they were in which there is a new secret, and without new ones."""
+    git_dir, base = worktree.git_dir, worktree.commit
+    probe = await git("commit-tree", tree, "-p", base, "-m", "Snapshot", git_dir=git_dir)
+    found = await telling_paths(git_dir, base, probe.text, redactor)
     if not found:
         return tree
-    await git(
-        *("reset", "--quiet", worktree.commit, "--", *(f":(top,literal){path}" for path in sorted(found))),
-        git_dir=worktree.git_dir,
-        work_tree=worktree.tree,
-        index=index,
-        limit_s=LONG_S,
-    )
-    return (await git("write-tree", git_dir=worktree.git_dir, index=index, limit_s=LONG_S)).text
+    with tempfile.TemporaryDirectory(prefix="snapshot-") as place:
+        index = Path(place) / "index"
+        await git("read-tree", tree, git_dir=git_dir, index=index, limit_s=LONG_S)
+        listed = await git("ls-tree", "-r", "-z", base, git_dir=git_dir, max_output=_MANY_PATHS)
+        before = {entry.partition(b"\t")[2]: entry for entry in listed.fields}
+        gone = b"0 " + b"0" * 40 + b"\t"
+        entries = b"".join(gone + path + b"\0" + (before[path] + b"\0" if path in before else b"") for path in found)
+        await git("update-index", "-z", "--index-info", git_dir=git_dir, index=index, stdin=entries)
+        return (await git("write-tree", git_dir=git_dir, index=index, limit_s=LONG_S)).text
 
 
 async def _transcript(worktree: Worktree, transcript: Path | None, redactor: Redactor) -> str | None:
     """Store the transcript without secrets, and return its blob."""
-    if transcript is None:
+    if transcript is None or (await asyncio.to_thread(transcript.stat)).st_size > MAX_TRANSCRIPT_BYTES:
         return None
     with tempfile.NamedTemporaryFile(prefix="transcript-") as clean:
         await asyncio.to_thread(_copy, transcript, Path(clean.name), redactor)

@@ -14,7 +14,7 @@ from typing import Literal
 
 from overnight.base.redaction import Redactor
 
-from .files import drop_special_modes, is_real_folder
+from .files import is_real_folder, tame
 from .git import LONG_S, git
 from .nested import list_gitlinks, move_nested_aside
 from .secrets import SecretFound, take_out
@@ -62,7 +62,7 @@ async def stage(
     With a `redactor` new secrets are first taken out of both. No file of the workspace is setuid or setgid afterwards.
     Meant for a workspace in which nothing runs any more.
     """
-    await asyncio.to_thread(drop_special_modes, worktree.tree)
+    await asyncio.to_thread(tame, worktree.tree)
     gitlinks = await list_gitlinks(worktree)
     nested = await move_nested_aside(worktree, gitlinks)
     links_in_use = {path for path in gitlinks if is_real_folder(worktree.tree / os.fsdecode(path))}

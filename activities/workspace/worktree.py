@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from enum import Enum, auto
 from pathlib import Path
 
-from .files import absolute, is_real_folder, keep_bytes, make_writable, remove, write_git_dir
+from .files import absolute, is_real_folder, keep_bytes, make_writable, remove, tame, write_git_dir
 from .git import LONG_S, GitError, git
 from .lock import lock_is_held
 from .message import SESSION, read_commit
@@ -157,6 +157,7 @@ async def move_to(worktree: Worktree, commit: str) -> None:
 async def clean_to(worktree: Worktree, tree: str, *, head: str | None = None) -> None:
     """Make the workspace exactly `tree`, keeping ignored files, and the shadow be at `head`. Raises GitError."""
     await asyncio.to_thread(worktree.moving.touch)
+    await asyncio.to_thread(tame, worktree.tree)
     try:
         await _check_out(worktree, tree)
     except GitError:

@@ -50,7 +50,7 @@ def test_what_was_cut_off_is_mended(said: Transcript, tmp_path: Path, rest: str)
     assert path.read_text() == WHOLE
 
 
-@pytest.mark.parametrize("text", ["", "garbage", LINES[0], "{}\n[]\n1\n"])
+@pytest.mark.parametrize("text", ["", "garbage", LINES[0], "{}\n[]\n1\n", "[]\n" + WHOLE])
 def test_one_in_which_nobody_speaks_goes(said: Transcript, text: str) -> None:
     """Claude Code would refuse to begin anew under the same id."""
     path = place(said, text)

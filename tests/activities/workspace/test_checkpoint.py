@@ -226,7 +226,8 @@ async def test_whatever_the_top_git_is(session: Session, tmp_path: Path, kind: s
     write(session.tree, {"x": "1"})
     made = await take(session.worktree)
     assert (made.changed_files, made.nested) == (1, [])
-    assert os.path.lexists(top)
+    # Nothing that could hold up our git stays.
+    assert os.path.lexists(top) == (kind != "pipe")
 
 
 async def test_what_a_list_has_no_room_for_is_counted(session: Session) -> None:

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from activities.workspace import checkpoint, drop_special_modes
+from activities.workspace import checkpoint, tame
 
 from .support import SESSION, Session, tree_of, write
 
@@ -37,7 +37,7 @@ def test_links_are_not_followed_and_depth_does_not_matter(tmp_path: Path) -> Non
         here = below
     os.close(os.open("deep", os.O_CREAT | os.O_WRONLY, 0o644, dir_fd=here))
     os.chmod("deep", 0o4755, dir_fd=here)  # noqa: S103 - that is the attack
-    drop_special_modes(tree)
+    tame(tree)
     assert outside.stat().st_mode & _BITS == 0o4000
     assert os.stat("deep", dir_fd=here).st_mode & _BITS == 0
     os.close(here)

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from activities.workspace import (
+    GATHER,
+    MAX_FILE_BYTES,
     Claim,
     Conflict,
     Snapshot,
@@ -17,6 +24,7 @@ from activities.workspace import (
     claim,
     ensure_worktree,
     follow_up,
+    gather_facts,
     open_vault,
     publish,
     restore_transcript,
@@ -27,7 +35,7 @@ from activities.workspace import (
 from activities.workspace.names import snapshot_ref
 from overnight.base.redaction import Redactor
 
-from .support import SESSION, Session, contents, fingerprint, git, write
+from .support import SESSION, Session, Tripwire, contents, fingerprint, git, make_repo, write
 
 NONE = Redactor()
 WORK = {
@@ -47,6 +55,20 @@ async def claimed(worktree: Worktree, vault: Vault, host: str = "a", step: str =
     return await claim(worktree, vault, iteration=1, step=step, host=host)
 
 
+async def keep(
+    held: Claim, *, transcript: Path | None, redactor: Redactor, max_file_bytes: int = MAX_FILE_BYTES
+) -> Claim:
+    """As the worker does it, but for the box."""
+    place = Path(tempfile.mkdtemp(dir=held.worktree.folder.parent))
+    await gather_facts(held.worktree, place / "facts")
+    paths = [str(path) for path in (held.worktree.tree, held.worktree.objects, place / "facts")]
+    command = [sys.executable, "-I", "-S", str(GATHER), held.worktree.commit, str(max_file_bytes), *paths]
+    env = {"PATH": os.environ["PATH"], "TMPDIR": str(place), "HOME": str(place)}
+    done = await asyncio.to_thread(subprocess.run, command, env=env, capture_output=True, check=True)
+    (place / "pack").write_bytes(done.stdout)
+    return await take_snapshot(held, place / "pack", transcript=transcript, redactor=redactor)
+
+
 async def elsewhere(session: Session, name: str = "other", vault: Vault | None = None) -> Worktree:
     return await ensure_worktree(session.home / name, vault or session.vault, SESSION, session.base)
 
@@ -64,7 +86,7 @@ async def test_another_host_goes_on_with_it(session: Session, tmp_path: Path, *,
     (session.worktree.tree / "src/new.py").chmod(0o755)
     said = tmp_path / "said.jsonl"
     said.write_text('{"type":"user"}\n')
-    await take_snapshot(held, transcript=said, redactor=NONE)
+    await keep(held, transcript=said, redactor=NONE)
 
     there = await elsewhere(session, vault=vault)
     held, found = await claimed(there, vault, "b")
@@ -92,7 +114,7 @@ async def test_nothing_changes_where_the_agent_works(session: Session) -> None:
     write(tree, {"nested/inside.py": "1"})
     index = (session.worktree.git_dir / "index").read_bytes()
     before = fingerprint(tree)
-    await take_snapshot(held, transcript=None, redactor=NONE)
+    await keep(held, transcript=None, redactor=NONE)
     assert fingerprint(tree) == before
     assert (session.worktree.git_dir / "index").read_bytes() == index
     made = await checkpoint(session.worktree, session_id=SESSION, iteration=1, step="s1", subject="Done")
@@ -106,7 +128,7 @@ async def test_who_claimed_before_neither_keeps_nor_publishes(session: Session) 
     write(session.worktree.tree, {"zombie": "1"})
     made = await checkpoint(session.worktree, session_id=SESSION, iteration=1, step="s1", subject="Zombie")
     with pytest.raises(Conflict):
-        await take_snapshot(first, transcript=None, redactor=NONE)
+        await keep(first, transcript=None, redactor=NONE)
     with pytest.raises(Conflict) as raised:
         await publish(session.worktree, session.vault, made.commit, session.base, held=first)
     assert raised.value.ref == first.ref
@@ -142,7 +164,7 @@ async def test_an_unfinished_step_goes_on_from_its_checkpoint(session: Session, 
 async def test_what_another_step_left_is_no_use(session: Session) -> None:
     held, _ = await claimed(session.worktree, session.vault)
     write(session.worktree.tree, WORK)
-    await take_snapshot(held, transcript=None, redactor=NONE)
+    await keep(held, transcript=None, redactor=NONE)
     _, found = await claimed(session.worktree, session.vault, step="s2")
     assert found is None
 
@@ -151,7 +173,7 @@ async def test_a_claim_alone_loses_nothing_that_was_kept(session: Session) -> No
     """Its owner dies before it has done anything."""
     held, _ = await claimed(session.worktree, session.vault)
     write(session.worktree.tree, WORK)
-    await take_snapshot(held, transcript=None, redactor=NONE)
+    await keep(held, transcript=None, redactor=NONE)
     there = await elsewhere(session)
     await claimed(there, session.vault, "b")
     _, found = await claimed(await elsewhere(session, "third"), session.vault, "c")
@@ -165,9 +187,9 @@ async def test_a_claim_alone_loses_nothing_that_was_kept(session: Session) -> No
 async def test_what_has_not_changed_moves_nothing(session: Session) -> None:
     held, _ = await claimed(session.worktree, session.vault)
     write(session.worktree.tree, WORK)
-    held = await take_snapshot(held, transcript=None, redactor=NONE)
+    held = await keep(held, transcript=None, redactor=NONE)
     before = tip(session.vault)
-    assert await take_snapshot(held, transcript=None, redactor=NONE) == held
+    assert await keep(held, transcript=None, redactor=NONE) == held
     assert tip(session.vault) == before
 
 
@@ -179,9 +201,11 @@ async def test_large_files_and_secrets_stay_on_this_host(session: Session) -> No
     )
     said = session.home / "said.jsonl"
     said.write_text(f'{{"type":"user","text":"{secret}"}}\n')
-    held = await take_snapshot(held, transcript=said, redactor=Redactor.of([secret]), max_file_bytes=4_000)
-    listed = git("ls-tree", "-r", "--name-only", f"{held.commit}:tree", cwd=session.vault.git_dir).splitlines()
+    held = await keep(held, transcript=said, redactor=Redactor.of([secret]), max_file_bytes=4_000)
+    shown = ("-c", "core.quotePath=false", "ls-tree", "-r", "--name-only", f"{held.commit}:tree")
+    listed = git(*shown, cwd=session.vault.git_dir).splitlines()
     assert "src/new.py" in listed
+    assert not [name for name in listed if secret in name or "many" in name]
     assert not {"leak.txt", "big.bin"} & set(listed)
     assert "return 1" in git("show", f"{held.commit}:tree/src/util.py", cwd=session.vault.git_dir)
     assert secret not in git("show", f"{held.commit}:transcript.jsonl", cwd=session.vault.git_dir)
@@ -197,3 +221,26 @@ async def test_the_branch_of_a_person_who_moved_it_is_told_apart(session: Sessio
         await publish(session.worktree, session.vault, made.commit, session.base, held=held)
     assert raised.value.ref == branch_ref(SESSION)
     assert tip(session.vault) == held.commit, "the claim went though nothing was published"
+
+
+async def test_a_submodule_and_pipes_of_the_agent_start_and_stop_nothing(session: Session, trip: Tripwire) -> None:
+    """A repository at the place of a submodule, with a filter of its own, and pipes where git looks for its files."""
+    library = session.home / "library"
+    base = make_repo(library, {"lib.py": "1\n"})
+    git("update-index", "--add", "--cacheinfo", f"160000,{base},lib", cwd=session.worktree.git_dir)
+    tree = session.worktree.tree
+    git("clone", "-q", library, tree / "lib", cwd=tree)
+    git("config", "filter.x.clean", f"{trip.command}; cat", cwd=tree / "lib")
+    write(tree, {"lib/.gitattributes": "* filter=x\n", "lib/lib.py": "2\n", "src/new.py": "1\n"})
+    held, _ = await claimed(session.worktree, session.vault)
+    held = await keep(held, transcript=None, redactor=NONE)
+    assert not trip.path.exists()
+    listed = git("ls-tree", "-r", "--name-only", f"{held.commit}:tree", cwd=session.vault.git_dir).splitlines()
+    assert "src/new.py" in listed
+    for name in ("src/.gitignore", "src/.gitattributes", "lib/.git/HEAD"):
+        (tree / name).unlink(missing_ok=True)
+        os.mkfifo(tree / name)
+    async with asyncio.timeout(60):
+        made = await checkpoint(session.worktree, session_id=SESSION, iteration=1, step="s1", subject="Done")
+    assert not trip.path.exists()
+    assert made.changed_files

@@ -1,0 +1,76 @@
+"""What a workspace holds while the agent works in it, packed in a box of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path, PurePath
+from typing import BinaryIO
+
+from activities.host import Host
+from activities.sandbox import EgressRules
+from activities.workspace import GATHER, MAX_FILE_BYTES, Worktree, gather_facts
+from workflows.contracts.requests import Site
+
+SECONDS = 120.0
+"""A workspace that takes longer is not kept this time."""
+MOST_BYTES = 2_000_000_000
+_CHUNK = 1 << 16
+_FACTS = PurePath("/overnight/facts")
+
+
+@asynccontextmanager
+async def gathered(host: Host, site: Site, worktree: Worktree) -> AsyncIterator[Path]:
+    """A file with what ``gather.py`` printed, as long as the context lasts. Raises ``OSError``, ``GitError``."""
+    with tempfile.TemporaryDirectory(prefix="gather-") as place:
+        facts, pack = Path(place) / "facts", Path(place) / "pack"
+        await gather_facts(worktree, facts)
+        launcher = host.launcher
+        box = replace(
+            host.box(site, worktree, writable=False),
+            egress=EgressRules("none"),
+            tools={GATHER.name: GATHER},
+            readable={Path(_FACTS): facts},
+        )
+        command = [
+            *(str(launcher.python), "-I", "-S", launcher.tool(GATHER.name, GATHER)),
+            *(worktree.commit, str(MAX_FILE_BYTES), str(launcher.workspace(box))),
+            *(str(launcher.objects(worktree.objects)), str(launcher.seen(Path(_FACTS), facts))),
+        ]
+        async with launcher.open(box) as opened:
+            process = await asyncio.create_subprocess_exec(
+                opened.program,
+                *command,
+                cwd=box.workspace,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.DEVNULL,
+                start_new_session=True,
+            )
+            try:
+                with await asyncio.to_thread(pack.open, "wb") as file:
+                    async with asyncio.timeout(SECONDS):
+                        await _take(process, file)
+                        code = await process.wait()
+            finally:
+                opened.kill()
+                if process.returncode is None:
+                    process.kill()
+                    await process.wait()
+        if code != 0:
+            raise OSError(f"the workspace could not be packed (exit code {code}; {'; '.join(opened.notes)})")
+        yield pack
+
+
+async def _take(process: asyncio.subprocess.Process, file: BinaryIO) -> None:
+    size = 0
+    while process.stdout is not None and (chunk := await process.stdout.read(_CHUNK)):
+        size += len(chunk)
+        if size > MOST_BYTES:
+            raise OSError(f"what the workspace holds is more than {MOST_BYTES} bytes")
+        file.write(chunk)
+    os.fsync(file.fileno())
