@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 
-.PHONY: demo test escape chaos check lock clean help
+.PHONY: demo test escape chaos bench check lock clean help
 
 help:  ## show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -18,8 +18,11 @@ test: $(STAMP)  ## run the tests (real Temporal, real Claude Code, scripted mode
 escape: $(STAMP)  ## play the attacker from inside real sessions
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m escape tests/escape
 
-chaos: $(STAMP)  ## kill each process at each moment of a session, and compare with an undisturbed one
+chaos: $(STAMP)  ## kill each process at each moment of a session; have the model's service fail in every way
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m '' tests/chaos tests/failures
+
+bench: $(STAMP)  ## measure recovery, overhead, steering, many sessions, replay
+	@$(BIN)/python -m benchmarks
 
 check: $(STAMP)  ## lint, types, import rules
 	@$(BIN)/ruff check .

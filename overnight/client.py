@@ -322,6 +322,7 @@ class Sessions:
         Raises ``InvalidRequestError`` for a limit below what is spent already, ``SessionClosedError``,
         ``UnreachableError``.
         """
+        await self._exchange.describe(session_id)
         try:
             return await self._exchange.handle(session_id).execute_update(
                 AutonomousSession.raise_limits,
@@ -332,7 +333,7 @@ class Sessions:
             cause = error.cause
             if isinstance(cause, ApplicationError) and cause.type == "Closed":
                 raise SessionClosedError(cause.message) from None
-            raise InvalidRequestError(str(cause)) from None
+            raise InvalidRequestError(getattr(cause, "message", str(cause))) from None
         except RPCError as error:
             raise closed_or_unreachable(error, session_id) from None
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import re
 import secrets
 from collections.abc import Iterator
+from functools import cache
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import PydanticCustomError
 
+from overnight.base.credentials import find_credential
 from overnight.base.destinations import problem_of
-from overnight.base.redaction import Redactor
+from overnight.base.redaction import Redactor, known_secrets
 from overnight.base.settings import Settings
 from overnight.errors import InvalidRequestError
 from workflows.contracts.spec import (
@@ -36,7 +39,6 @@ from workflows.contracts.text import (
     printable,
 )
 
-_TABLE = Redactor()
 _KEPT = ("goal", "project", "ref", "validation_command", "setup_command", "model", "session_id")
 """Fields with one text, which status, report and history show later."""
 _READ = "say where it is to be read from instead, such as the name of a variable or a file"
@@ -182,12 +184,22 @@ class NewSession(BaseModel):
         )
 
 
+@cache
+def _redactor() -> Redactor:
+    """What looks like a secret, and what is one here: the credential, and this process's secret variables."""
+    try:
+        credential = find_credential()
+    except (OSError, ValueError):
+        credential = None
+    return Redactor.of([*known_secrets(os.environ), *(credential.secrets if credential else ())])
+
+
 def refuse_secrets(name: str, text: str) -> None:
     """Raises ``InvalidRequestError`` for words that hold a secret: Temporal's history keeps them for ever.
 
     The message names the field and what to do instead, and never tells the secret.
     """
-    found = next((f for f in _TABLE.findings(text) if f.sure), None)
+    found = next((f for f in _redactor().findings(text) if f.sure), None)
     if found is not None:
         instead = _INSTEAD.get(name.partition(".")[0], _READ)
         raise InvalidRequestError(
@@ -213,14 +225,14 @@ def problems(error: ValidationError) -> list[str]:
     said: list[str] = []
     for problem in error.errors(include_url=False):
         field = ".".join(str(part) for part in problem["loc"]) or "request"
-        words = _TABLE.text(problem["msg"])
+        words = _redactor().text(problem["msg"])
         said.append(f"{field}: {words[0].lower()}{words[1:]} (given: {_shown(problem.get('input'))})")
     return said
 
 
 def _shown(given: Any) -> str:
     """What was given, briefly, and nothing of it when it holds a secret: a part of one would still tell."""
-    if _TABLE.findings(given if isinstance(given, str) else repr(given)):
+    if _redactor().findings(given if isinstance(given, str) else repr(given)):
         return "not repeated here, it looks like a secret"
     shown = repr(given)
     return shown if len(shown) <= 60 else f"{shown[:57]}..."

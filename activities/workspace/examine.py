@@ -88,10 +88,16 @@ async def examine(
 async def _new(examined: Examined, before: Before, there: list[Change]) -> Examined | None:
     """What of it did not stand there before."""
     text, whole = examined.content.text or "", examined.whole
-    secrets = [found for found in examined.secrets if not before.had(text[found.start : found.end])]
+    old = [change.before for change in there if change.before]
+    known = any(found.rule == KNOWN_VALUE for found in examined.secrets) and not await before.held_known(old)
+    # What the worker knows may stay where it stood, and goes nowhere else.
+    secrets = [
+        found
+        for found in examined.secrets
+        if (known if found.rule == KNOWN_VALUE else not before.had(text[found.start : found.end]))
+    ]
     markers = [marked for marked in examined.markers if not before.had_line(marked[1])]
     if any(rule == KNOWN_VALUE for _, rule in whole):
-        old = [change.before for change in there if change.before]
         whole = [] if await before.held_known(old) else whole
     if not (secrets or markers or whole):
         return None

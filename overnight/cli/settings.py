@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from pydantic import ValidationError
 
 from overnight.base import chosen, sanity
+from overnight.base.destinations import problem_of
 from overnight.base.settings import Settings
 from overnight.cli.trouble import CliError
 
@@ -21,12 +23,24 @@ def load() -> Settings:
         raise CliError(f"OVERNIGHT_HOME: {error}") from None
 
 
+def load_to_stop() -> Settings:
+    """Settings for stopping what runs: whatever is wrong with the others, the home alone says what that is."""
+    try:
+        return load()
+    except CliError:
+        if not (home := os.environ.get(chosen.variable("home"))):
+            return Settings.model_construct()
+        return Settings.model_construct(home=Path(home).expanduser().absolute())
+
+
 def load_for_work() -> tuple[Settings, list[str]]:
     """Settings for starting a worker or a session, and notes on those that do nothing or leave too little.
 
     Raises ``CliError`` for those that no worker may run with, too.
     """
     settings = load()
-    if wrong := [*sanity.exposing(settings), *sanity.missing(settings)]:
+    named = chosen.variable("egress_exceptions")
+    odd = [f"{named}: {problem}" for text in settings.egress_exceptions if (problem := problem_of(text))]
+    if wrong := [*odd, *sanity.exposing(settings), *sanity.missing(settings)]:
         raise CliError("; ".join(wrong))
     return settings, [*chosen.unknown(os.environ), *sanity.tight(settings)]

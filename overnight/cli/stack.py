@@ -8,7 +8,7 @@ from overnight.base.version import VERSION
 from overnight.cli import output
 from overnight.cli.codes import Code
 from overnight.cli.session import START_SECONDS, connect, run
-from overnight.cli.settings import load, load_for_work
+from overnight.cli.settings import load_for_work, load_to_stop
 from overnight.errors import SessionError
 from overnight.stack import Stack, ensure_up, find
 from overnight.stack import down as stop
@@ -62,7 +62,7 @@ def _note(notes: list[str]) -> None:
 
 def down(*, json: bool) -> int:
     """``overnight down``."""
-    settings = load()
+    settings = load_to_stop()
     if find(settings) is not None and not json:
         output.note(f"stopping; running calls get {settings.grace_seconds:g} s to come to rest ...")
     stopped = stop(settings)

@@ -58,12 +58,12 @@ class Fleet:
             at = vault / "refs" / "overnight" / ID / "work"
             if not at.exists():
                 return False
-            shown = await asyncio.create_subprocess_exec(
-                *("git", "--git-dir", vault, "ls-tree", "-r", "--name-only", at.read_text().strip()),
-                stdout=asyncio.subprocess.PIPE,
-            )
-            named = (await shown.communicate())[0].decode().split()
-            return {"tree/test_greet.py", "transcript.jsonl"} <= set(named) and len(self.model.requests) >= 2
+            ref = at.read_text().strip()
+            files = await printed("--git-dir", vault, "ls-tree", "-r", "--name-only", ref)
+            if not {"tree/test_greet.py", "transcript.jsonl"} <= set(files.split()):
+                return False
+            # The long command is in it, so that who goes on does not begin with that again.
+            return "time.sleep(600)" in await printed("--git-dir", vault, "show", f"{ref}:transcript.jsonl")
 
         await self.until(kept)
 
@@ -85,7 +85,7 @@ async def fleet(tmp_path: Path) -> AsyncIterator[Fleet]:
             gateway = await stack.enter_async_context(Gateway(lambda: credential).running())
             settings = Settings(home=tmp_path / name, vault_url=f"file://{tmp_path}/vaults", snapshot_seconds=0.1)
             hosts.append(Host.of(settings, gateway, Launcher(settings, find_isolation())))
-        await asyncio.create_subprocess_exec("git", "init", "-q", "--bare", tmp_path / "vaults" / "a-project.git")
+        await printed("init", "-q", "--bare", tmp_path / "vaults" / "a-project.git")
         site = Site(session_id=ID, project=Project(key="a-project"), iteration=1)
         base = await hosts[0].base(site)
         request = ExecuteRequest(
@@ -96,6 +96,12 @@ async def fleet(tmp_path: Path) -> AsyncIterator[Fleet]:
             brief=Brief(goal="greet", task="write the greeter"),
         )
         yield Fleet(hosts, model, request)
+
+
+async def printed(*command: str | Path) -> str:
+    """What git prints."""
+    process = await asyncio.create_subprocess_exec("git", *command, stdout=asyncio.subprocess.PIPE)
+    return (await process.communicate())[0].decode()
 
 
 def files(host: Host) -> set[str]:

@@ -85,3 +85,29 @@ def test_what_is_none_is_taken(given: dict[str, object]) -> None:
 def test_a_ref_is_refused_too() -> None:
     with pytest.raises(InvalidRequestError, match="ref: line 1 holds what looks like a secret"):
         NewSession.parse(goal="Write a shop.", project="shop", ref=PAT)
+
+
+def test_a_credential_without_a_known_form_is_refused_too(nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would become the session's id, its branch and the address of its page."""
+    from overnight import request
+
+    secret = "tok-secret-0123456789abcdef"
+    monkeypatch.setattr("os.environ", clean_environment(nowhere, ANTHROPIC_AUTH_TOKEN=secret))
+    request._redactor.cache_clear()
+    try:
+        with pytest.raises(InvalidRequestError) as refused:
+            NewSession.parse(goal=f"token is {secret}")
+    finally:
+        request._redactor.cache_clear()
+    assert "goal: line 1 holds what looks like a secret" in str(refused.value)
+    assert not shows(str(refused.value), secret)
+
+
+def test_down_works_whatever_the_settings_are(
+    nowhere: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = {"OVERNIGHT_BOX_MEMORY_GB": "abc", "OVERNIGHT_HOME": str(nowhere)}
+    monkeypatch.setattr("os.environ", {**clean_environment(nowhere), **given})
+    assert run(["down"]) == 0
+    assert f"nothing was running in {nowhere}" in " ".join(capsys.readouterr().out.split())
+    assert run(["up"]) == 2

@@ -178,7 +178,7 @@ async def test_who_waits_holds_no_slot_and_asks_nobody(night: Night) -> None:
     assert [night.asked(s.session_id) for s in waiting] == asked
     for known in waiting:
         assert known.reason.startswith(GOES_ON)
-        assert known.next == "Waits by itself and goes on by itself; look again after waiting_until."
+        assert known.next == "Waits by itself and goes on by itself; look again after the time that it waits for."
 
 
 async def test_a_long_retry_after_is_a_limit(night: Night) -> None:

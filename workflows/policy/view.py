@@ -45,7 +45,7 @@ def next_move(spec: SessionSpec, state: SessionState) -> str:
     if state.paused_by is not None:
         return f"Pauses when the running call has ended ({state.paused_by})."
     if state.status is Status.WAITING_LIMIT:
-        return "Waits by itself and goes on by itself; look again after waiting_until."
+        return "Waits by itself and goes on by itself; look again after the time that it waits for."
     return "Works by itself; look again in a minute."
 
 

@@ -294,3 +294,13 @@ async def test_a_report_has_a_bound(session: Session, redactor: Redactor | None)
     write(session.tree, {"dump": "\n".join(f"use {value_of('github classic', i)}" for i in range(300))})
     made = await take(session, redactor=redactor)
     assert len(await secrets_between(session.worktree, session.base, made.commit, Redactor())) == 100
+
+
+async def test_what_the_worker_knows_stays_where_it_stood_and_goes_nowhere_else(tmp_path: Path) -> None:
+    known = "a-value-that-we-know-42"
+    session = await start(tmp_path, {"deploy.sh": f"curl -u {known}\n"})
+    write(session.tree, {"deploy.sh": f"curl -f -u {known}\n", "copy.ini": f"key = {known}\n"})
+    made = await take(session)
+    assert (session.tree / "deploy.sh").read_text() == f"curl -f -u {known}\n"
+    assert known not in git("show", f"{made.commit}:copy.ini", cwd=session.worktree.git_dir)
+    assert [found.path for found in made.secrets] == ["copy.ini"]
