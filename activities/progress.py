@@ -29,6 +29,7 @@ from activities.workspace import (
     restore_transcript,
     restore_work,
     take_snapshot,
+    tidy,
 )
 from overnight.base.redaction import Redactor
 from workflows.contracts.requests import ExecuteRequest, Site
@@ -70,6 +71,10 @@ async def take_up(host: Host, request: ExecuteRequest, vault: Vault, start: str,
     site = request.site
     folder = host.folder(site.session_id)
     worktree = await ensure_worktree(folder, vault, site.session_id, start, keep_changes=True)
+    for repository in (worktree.git_dir, *(() if vault.remote else (vault.git_dir,))):
+        with suppress(GitError):
+            # Each snapshot leaves objects of its own.
+            await tidy(repository)
     held, left = await claim(worktree, vault, iteration=site.iteration, step=request.step, host=host.id)
     here = left is not None and left.host == host.id
     if left is None:

@@ -19,6 +19,8 @@ _BLOCKED = re.compile(r"network: blocked (?P<target>\S+?)(?: \(\d+ times\))?: (?
 _LIMIT = re.compile(r"sandbox limit hit: .*\((?P<setting>OVERNIGHT_[A-Z_]+)\)")
 _MISSING = re.compile(r"(?:command not found|: not found)\s*$", re.MULTILINE)
 _OPENED_BY_EXCEPTION = re.compile(r"private address|own network|own address|loopback address|documentation|link-local")
+_METADATA = re.compile(r"169\.254\.|\[?fd00:ec2::254\b")
+"""Where clouds tell machines their credentials: nothing opens it."""
 _ODD_PORT = re.compile(r":(?!(?:80|443)$)\d+$")
 
 
@@ -48,6 +50,11 @@ def hint_of_event(event: Event, terms: Terms) -> str:
 def _of_blocked(target: str, reason: str, terms: Terms) -> str:
     host = target if _ODD_PORT.search(target) else target.rpartition(":")[0]
     listed = terms.host.format(host)
+    if _METADATA.match(target):
+        return ""
+    if out_of_reach([target], []):
+        # Named by a session or not: no list reaches what is not public.
+        return f"if the work needs it, start the worker with OVERNIGHT_EGRESS_EXCEPTIONS={target} ({RENEW})"
     if reason.startswith("not on this session"):
         return f"if the work needs it, start a session with {listed} as well, or with {terms.public}"
     if reason.startswith("this session has no network"):

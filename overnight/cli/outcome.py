@@ -20,8 +20,9 @@ def tell_end(status: SessionStatus, code: Code, *, json: bool) -> None:
         return
     output.say()
     output.say(f"{status.status.value}: {status.reason or status.next}")
+    tokens = f" {counted(status.tokens, 'token')} of {status.max_tokens}," if status.max_tokens else ""
     output.say(
-        f"  {counted(status.iteration, 'iteration')}, ${status.cost_usd:.2f} of ${status.max_cost_usd:.2f},"
+        f"  {counted(status.iteration, 'iteration')}, ${status.cost_usd:.2f} of ${status.max_cost_usd:.2f},{tokens}"
         f" {status.elapsed_minutes:.1f} active minutes"
     )
     for what, command in next_steps(status):

@@ -121,7 +121,8 @@ def failures(status: SessionStatus) -> Iterator[str]:
         if result.passed:
             continue
         how = how_it_ended(result.exit_code, timed_out=result.timed_out)
-        yield f"          failed      {result.criterion}: {result.command} ({how})"
+        what = f"{result.command} ({how})" if result.command else "found in what the session changed"
+        yield f"          failed      {result.criterion}: {what}"
         said = [line for line in result.tail.splitlines() if line.strip()]
         yield from (f"                      | {line[:120]}" for line in said[-TAIL_LINES:])
         if hint := hint_of_result(result):

@@ -36,6 +36,10 @@ def note(text: str, kind: Any = "note") -> Event:
             "--allow-host pkgs.dev, or with --egress public",
         ),
         (
+            "network: blocked [::1]:25278: not on this session's allow-list",
+            "start the worker with OVERNIGHT_EGRESS_EXCEPTIONS=[::1]:25278",
+        ),
+        (
             "network: blocked 10.0.0.7:443: a private address",
             "OVERNIGHT_EGRESS_EXCEPTIONS=10.0.0.7:443 (overnight down",
         ),
@@ -89,3 +93,8 @@ def test_tools_say_it_in_their_own_terms() -> None:
     assert hint_of_event(blocked, AS_ARGUMENTS) == told.hint
     (ran,) = answers.status_answer(status(result())).test_results
     assert "OVERNIGHT_SANDBOX_READABLE" in ran.hint
+
+
+@pytest.mark.parametrize("target", ["169.254.169.254:80", "[fd00:ec2::254]:80"])
+def test_nothing_is_said_to_open_what_nothing_opens(target: str) -> None:
+    assert hint_of_event(note(f"network: blocked {target}: not on this session's allow-list"), AS_OPTIONS) == ""
