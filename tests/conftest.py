@@ -4,6 +4,23 @@ from __future__ import annotations
 
 import signal
 
+import pytest
+
 # A shell's background job ignores SIGINT, and so would every program that a test starts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+LONG = (
+    "sessions/test_sessions",
+    "sessions/test_control",
+    "chaos/test_fast",
+    "cli/",
+    "stack/",
+    "workflows/test_for_ever",
+)
+"""Files that take long. A file runs on one core: those that begin last keep everybody waiting."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files first."""
+    items.sort(key=lambda item: not any(part in item.nodeid for part in LONG))

@@ -220,7 +220,7 @@ async def test_an_unexpected_error_pauses_with_its_trace(new_bench: NewBench) ->
     assert status.reason.startswith(
         "internal: an unexpected error in Overnight; nothing is lost, resume after a fix (KeyError"
     )
-    assert "(activity " in status.last_error
+    assert " in activity " in status.last_error
     await handle.signal("resume")
     assert (await handle.result()).status is Status.COMPLETED
 

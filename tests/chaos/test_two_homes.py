@@ -30,6 +30,8 @@ from workflows.contracts.outcome import Outcome
 from workflows.contracts.requests import Allowance, Brief, ExecuteRequest, ExecuteResult, Site
 from workflows.contracts.spec import Project
 
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(240)]
+
 ID = "a-session"
 
 
