@@ -13,7 +13,7 @@ from overnight.demo.script import Request
 from overnight.request import NewSession
 from tests.chaos.yard import POLL_SECONDS, Held, Yard, patiently
 from tests.sessions.conftest import git
-from tests.sessions.plays import GOAL, PLAN, play, shell
+from tests.sessions.plays import GOAL, PLAN, judge, play, shell
 from workflows.contracts.state import Status
 from workflows.session import CONTINUE_AFTER_EVENTS, CONTINUE_AFTER_ITERATIONS
 
@@ -31,7 +31,7 @@ def counts(request: Request) -> Reply:
 
 async def test_a_hundred_iterations(place: Yard) -> None:
     held = Held(f"hundred-{place.nonce}")
-    place.stage.plays[held.name] = play(counts, plan=Answer(PLAN))
+    place.stage.plays[held.name] = play(counts, plan=Answer(PLAN), judge=judge(quote=str(ITERATIONS), file="count.txt"))
     asked = NewSession.parse(
         session_id=held.name,
         goal=GOAL,

@@ -16,7 +16,7 @@ from tests.sessions.plays import RIGHT, TEST, by_iteration, play, shell, write
 from workflows.contracts.messages import RaiseLimits
 from workflows.contracts.state import Status
 
-pytestmark = pytest.mark.chaos
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
 
 TOO_LONG = HttpError(status=400, message="prompt is too long: 1000001 tokens > 1000000 maximum")
 NO_CREDIT = HttpError(status=400, message="Your credit balance is too low to access the Anthropic API.")

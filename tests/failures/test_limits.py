@@ -24,7 +24,7 @@ from workflows.contracts.state import Status
 from workflows.contracts.status import SessionStatus
 from workflows.policy.failures import RESET_JITTER_SECONDS
 
-pytestmark = pytest.mark.chaos
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
 
 ONE_CALL = 3
 """Requests of one call that is refused: Claude Code tries twice more when no retry-after tells it not to."""

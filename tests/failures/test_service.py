@@ -15,7 +15,7 @@ from tests.failures.misbehaviour import HTML, NOT_EVENTS, OVERLOADED, Failing, g
 from workflows.contracts.state import Status
 from workflows.contracts.status import SessionStatus
 
-pytestmark = pytest.mark.chaos
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
 
 TROUBLE: dict[str, tuple[Say | Fault, int]] = {
     "silent-after-head": (Hang(after="headers"), 3),

@@ -22,7 +22,7 @@ from workflows.contracts.outcome import Outcome
 from workflows.contracts.requests import Allowance
 from workflows.contracts.state import Status
 
-pytestmark = pytest.mark.chaos
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
 
 
 def garbage(path: Path) -> None:
