@@ -21,17 +21,18 @@ pytestmark = [pytest.mark.chaos, pytest.mark.timeout(1_500)]
 
 ITERATIONS = 100
 KILLS = 3
-CHECK = f'echo "at $(cat count.txt), not yet at {ITERATIONS}"; test "$(cat count.txt)" = {ITERATIONS}'
+LAST = f"counted to number {ITERATIONS}"
+CHECK = f'cat count.txt; test "$(cat count.txt)" = "{LAST}"'
 
 
 def counts(request: Request) -> Reply:
     """Each execute counts one further."""
-    return shell(f"echo {request.iteration} > count.txt") if request.turn == 0 else Text("Counted.")
+    return shell(f"echo counted to number {request.iteration} > count.txt") if request.turn == 0 else Text("Counted.")
 
 
 async def test_a_hundred_iterations(place: Yard) -> None:
     held = Held(f"hundred-{place.nonce}")
-    place.stage.plays[held.name] = play(counts, plan=Answer(PLAN), judge=judge(quote=str(ITERATIONS), file="count.txt"))
+    place.stage.plays[held.name] = play(counts, plan=Answer(PLAN), judge=judge(quote=LAST, file="count.txt"))
     asked = NewSession.parse(
         session_id=held.name,
         goal=GOAL,
