@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import BinaryIO
 
 from activities.host import Host
@@ -20,7 +19,7 @@ SECONDS = 120.0
 """A workspace that takes longer is not kept this time."""
 MOST_BYTES = 2_000_000_000
 _CHUNK = 1 << 16
-_FACTS = PurePath("/overnight/facts")
+_FACTS = Path("/overnight/facts")
 
 
 @asynccontextmanager
@@ -34,12 +33,12 @@ async def gathered(host: Host, site: Site, worktree: Worktree) -> AsyncIterator[
             host.box(site, worktree, writable=False),
             egress=EgressRules("none"),
             tools={GATHER.name: GATHER},
-            readable={Path(_FACTS): facts},
+            readable={_FACTS: facts},
         )
         command = [
             *(str(launcher.python), "-I", "-S", launcher.tool(GATHER.name, GATHER)),
             *(worktree.commit, str(MAX_FILE_BYTES), str(launcher.workspace(box))),
-            *(str(launcher.objects(worktree.objects)), str(launcher.seen(Path(_FACTS), facts))),
+            *(str(launcher.objects(worktree.objects)), str(launcher.seen(_FACTS, facts))),
         ]
         async with launcher.open(box) as opened:
             process = await asyncio.create_subprocess_exec(
@@ -73,4 +72,3 @@ async def _take(process: asyncio.subprocess.Process, file: BinaryIO) -> None:
         if size > MOST_BYTES:
             raise OSError(f"what the workspace holds is more than {MOST_BYTES} bytes")
         file.write(chunk)
-    os.fsync(file.fileno())

@@ -15,7 +15,6 @@ from activities.attempt import Attempt
 from activities.claude import Transcript
 from activities.gathering import gathered
 from activities.host import Host
-from activities.sandbox import NotIsolatedError
 from activities.workspace import (
     Claim,
     Conflict,
@@ -86,8 +85,7 @@ async def take_up(host: Host, request: ExecuteRequest, vault: Vault, start: str,
     work = Work(vault, worktree, held, said, await asyncio.to_thread(said.is_usable))
     if left is not None and not here:
         # What was another host's is this one's now, before anything is done on top of it.
-        async with gathered(host, site, worktree) as pack:
-            await work.keep(pack, host.redactor)
+        await _keep(host, site, work, asyncio.Event())
     return work
 
 
@@ -109,7 +107,7 @@ async def _restore_conversation(vault: Vault, left: Snapshot, said: Transcript) 
 async def kept(host: Host, attempt: Attempt, site: Site, work: Work) -> AsyncIterator[None]:
     """Keep the work every ``snapshot_seconds`` as long as the context lasts; a lost claim ends the attempt."""
     over = asyncio.Event()
-    keeping = asyncio.create_task(_keep(host, attempt, site, work, over))
+    keeping = asyncio.create_task(_go_on_keeping(host, attempt, site, work, over))
     try:
         yield
     finally:
@@ -118,29 +116,38 @@ async def kept(host: Host, attempt: Attempt, site: Site, work: Work) -> AsyncIte
         await keeping
 
 
-async def _keep(host: Host, attempt: Attempt, site: Site, work: Work, over: asyncio.Event) -> None:
-    while True:
-        with suppress(TimeoutError):
-            await asyncio.wait_for(over.wait(), host.settings.snapshot_seconds)
-        if over.is_set():
-            return
+async def _go_on_keeping(host: Host, attempt: Attempt, site: Site, work: Work, over: asyncio.Event) -> None:
+    while not over.is_set():
         try:
-            async with AsyncExitStack() as stack:
-                gathering = asyncio.create_task(stack.enter_async_context(gathered(host, site, work.worktree)))
-                ended = asyncio.create_task(over.wait())
-                await asyncio.wait({gathering, ended}, return_when=asyncio.FIRST_COMPLETED)
-                ended.cancel()
-                if not gathering.done():
-                    # Nobody waits for the workspace to be read once the call is over: its checkpoint comes now.
-                    gathering.cancel()
-                    await asyncio.wait({gathering})
-                    return
+            await asyncio.wait_for(over.wait(), host.settings.snapshot_seconds)
+        except TimeoutError:
+            try:
+                await _keep(host, site, work, over)
+            except Conflict:
+                attempt.halt("a later attempt has taken this one's place", lost=True)
+                return
+
+
+async def _keep(host: Host, site: Site, work: Work, over: asyncio.Event) -> None:
+    """Keep what there is now, as far as that goes: it costs nobody the work. Raises ``Conflict``.
+
+    When the call is over before the workspace is read, nobody waits for it: its checkpoint comes now.
+    """
+    try:
+        async with AsyncExitStack() as stack:
+            gathering = asyncio.create_task(stack.enter_async_context(gathered(host, site, work.worktree)))
+            ended = asyncio.create_task(over.wait())
+            await asyncio.wait({gathering, ended}, return_when=asyncio.FIRST_COMPLETED)
+            ended.cancel()
+            if gathering.done():
                 await work.keep(gathering.result(), host.redactor)
-        except Conflict:
-            attempt.halt("a later attempt has taken this one's place", lost=True)
-            return
-        except (GitError, OSError, ValueError, NotIsolatedError) as error:
-            log.warning("the work in progress could not be kept this time", error=str(error))
+            else:
+                gathering.cancel()
+                await asyncio.wait({gathering})
+    except Conflict:
+        raise
+    except Exception as error:
+        log.warning("the work in progress could not be kept this time", error=str(error))
 
 
 @asynccontextmanager

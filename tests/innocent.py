@@ -36,7 +36,7 @@ var e=t.token||n.password,r=e?i[e]:{secret:a.b,apiKey:c.d,pass:1};function o(t){
 const KEY_LENGTH=32,TOKEN_TYPE="Bearer",PASSWORD_FIELD="user_password2",SECRET_NAME="prod/app/db2";
 next_page_token: CAEQAhgBIiQKIGZvbzEyMzQ1Njc4OTAx
 max_tokens=4096 prompt_tokens=1234 completion_tokens=567 total_tokens=1801 tokens_per_second=88.5
-curl -fsSL -u "$USER:$TOKEN" https://registry.example.org/v2/ -H "Authorization: Bearer $TOKEN"
+curl -fsSL -u "$USER:$TOKEN" https://pkgs.example.org/v2/ -H "Authorization: Bearer $TOKEN"
 -----BEGIN PUBLIC KEY-----
 ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAABgQC7 deploy@build-7
 if text.startswith("-----BEGIN RSA PRIVATE " "KEY-----"): raise ValueError("no keys")
@@ -54,7 +54,7 @@ def _some(random: Random, alphabet: str, size: int) -> str:
 def _integrity(random: Random) -> str:
     digest = base64.b64encode(hashlib.sha512(random.randbytes(8)).digest()).decode()
     name = random.choice(NAMES)
-    return f'    "resolved": "https://registry.example.org/{name}/-/{name}-4.17.2.tgz", "integrity": "sha512-{digest}",'
+    return f'    "resolved": "https://pkgs.example.org/{name}/-/{name}-4.17.2.tgz", "integrity": "sha512-{digest}",'
 
 
 def _event(random: Random) -> str:
@@ -80,9 +80,7 @@ def _minified(random: Random) -> str:
 
 MAKERS: tuple[Callable[[Random], str], ...] = (
     lambda r: f"2026-03-04T05:{r.randrange(60):02}:07.{r.randrange(1000):03}Z INFO {r.choice(NAMES)}: compiled in 1.2s",
-    lambda r: (
-        f"npm http fetch GET 200 https://registry.example.org/{r.choice(NAMES)} {r.randrange(900)}ms (cache miss)"
-    ),
+    lambda r: f"npm http fetch GET 200 https://pkgs.example.org/{r.choice(NAMES)} {r.randrange(900)}ms (cache miss)",
     lambda r: f"Collecting {r.choice(NAMES)}==2.31.0 --hash=sha256:{_hex(r, 64)}",
     lambda r: f"commit {_hex(r, 40)} Merge pull request #{r.randrange(999)} from o/fix-token-refresh",
     lambda r: f"index {_hex(r, 7)}..{_hex(r, 7)} 100644  blob {_hex(r, 40)}  src/{r.choice(NAMES)}/password_reset2.py",

@@ -64,6 +64,8 @@ class Runner:
 
         Whatever ends it, nothing that it started still runs when this returns. Never raises for what Claude Code does.
         """
+        if stop.is_set():
+            return Told(Outcome.INTERRUPTED, "stopped before it began")
         started = time.monotonic()
         reported = self._report(ask, box)
         call = Call(replace(ask, prompt=self._redactor.text(ask.prompt)), lease, progress, reported)

@@ -103,34 +103,33 @@ class Transcript:
                     yield place, folder
 
     @contextmanager
-    def _opened(self, place: str) -> Iterator[BinaryIO]:
+    def _folder(self, place: str) -> Iterator[int]:
         with (
             _opened_folder(self.config) as config,
             _opened_folder(_PROJECTS, config) as projects,
             _opened_folder(place, projects) as folder,
-            os.fdopen(os.open(self._name, _FILE, dir_fd=folder), "rb") as file,
         ):
+            yield folder
+
+    @contextmanager
+    def _opened(self, place: str) -> Iterator[BinaryIO]:
+        with self._folder(place) as folder, os.fdopen(os.open(self._name, _FILE, dir_fd=folder), "rb") as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise OSError(f"{self._name} is no file")
             yield file
 
     def _remove(self, place: str) -> None:
-        for name, folder in self._folders():
-            if name == place:
-                with suppress(OSError):
-                    if stat.S_ISDIR(os.stat(self._name, dir_fd=folder, follow_symlinks=False).st_mode):
-                        shutil.rmtree(self._name, dir_fd=folder)
-                    else:
-                        os.unlink(self._name, dir_fd=folder)
+        with suppress(OSError), self._folder(place) as folder:
+            if stat.S_ISDIR(os.stat(self._name, dir_fd=folder, follow_symlinks=False).st_mode):
+                shutil.rmtree(self._name, dir_fd=folder)
+            else:
+                os.unlink(self._name, dir_fd=folder)
 
     def _cut(self, place: str, size: int) -> None:
-        for name, folder in self._folders():
-            if name == place:
-                handle = os.open(self._name, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
-                try:
-                    os.ftruncate(handle, size)
-                finally:
-                    os.close(handle)
+        with self._folder(place) as folder:
+            handle = os.open(self._name, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+            with os.fdopen(handle, "wb") as file:
+                file.truncate(size)
 
 
 def _whole(file: BinaryIO) -> tuple[int, bool]:

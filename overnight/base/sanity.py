@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from overnight.base.chosen import variable
 from overnight.base.settings import Settings
 
 READABLE = "OVERNIGHT_SANDBOX_READABLE"
@@ -52,8 +53,7 @@ def tight(settings: Settings) -> list[str]:
     for name, enough in _ENOUGH.items():
         value = getattr(settings, name)
         if value is not None and value < enough:
-            shown = f"OVERNIGHT_{name.upper()}"
-            said.append(f"{shown}={value:g} is very little: sessions will hit it; usual is {enough:g} or more")
+            said.append(f"{variable(name)}={value:g} is very little: sessions will hit it; usual is {enough:g} or more")
     return said
 
 

@@ -7,7 +7,6 @@ import hashlib
 import json
 import os
 import subprocess
-import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -32,12 +31,11 @@ from tests.chaos.yard import (
     yard,
 )
 from tests.sessions.conftest import git
+from tests.worker_process import WorkerProcess
 from workflows.calls import turns_queue
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
 
-ROOT = Path(__file__).parents[2]
-LEAVES_WITHIN_SECONDS = 40.0
 STOPS_WITHIN_SECONDS = 10.0
 """Half of the heartbeat time-out is 5 s; asking whether Temporal is there, and ending Claude Code, take the rest."""
 
@@ -112,25 +110,13 @@ class Fleet:
             "OVERNIGHT_GRACE_SECONDS": str(chosen.grace_seconds),
             "OVERNIGHT_TURN_SLOTS": str(chosen.turn_slots),
         }
-        (self.other / "worker.json").unlink(missing_ok=True)
-        record = self.yard.place / "other.log"
-        with record.open("ab") as log:
-            command = [sys.executable, "-P", str(ROOT / "worker.py")]
-            worker = await asyncio.create_subprocess_exec(*command, env=given, cwd="/", stdout=log, stderr=log)
-        self.yard.workers.add(worker.pid)
+        worker = WorkerProcess(self.other, given)
         try:
-            while not (self.other / "worker.json").exists():
-                assert worker.returncode is None, record.read_text()[-2_000:]
-                await asyncio.sleep(POLL_SECONDS)
+            await worker.start()
+            self.yard.workers.add(worker.pid)
             yield
         finally:
-            if worker.returncode is None:
-                worker.terminate()
-            with suppress(TimeoutError):
-                await asyncio.wait_for(worker.wait(), LEAVES_WITHIN_SECONDS)
-            if worker.returncode is None:
-                worker.kill()
-                await worker.wait()
+            await worker.stop()
 
     async def start(self, name: str, *, held: bool = True) -> Held:
         return await self.yard.start(TOOL if held else None, name, project=str(self.project))

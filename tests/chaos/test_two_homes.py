@@ -17,7 +17,6 @@ from temporalio.testing import ActivityEnvironment
 from activities.claude import Gateway
 from activities.execute import Execute
 from activities.host import Host
-from activities.pulse import CUT_OFF_SECONDS
 from activities.sandbox import Launcher, find_isolation
 from activities.workspace import session_tip
 from overnight.base.credentials import Credential
@@ -158,9 +157,7 @@ async def test_who_is_cut_off_from_temporal_stops_itself(fleet: Fleet) -> None:
         running = asyncio.create_task(fleet.run(one))
         await fleet.begun(one)
         answers = False
-        started = asyncio.get_running_loop().time()
         result = await running
-        assert asyncio.get_running_loop().time() - started > CUT_OFF_SECONDS / 2
     assert (result.outcome, result.detail) == (Outcome.INTERRUPTED, "cut off from Temporal")
     asked = len(fleet.model.requests)
     # Nobody heard its answer: the next attempt finds the checkpoint, and the conversation goes on from there.

@@ -36,7 +36,7 @@ def shows(text: str, secret: str) -> bool:
     [
         ("--validate", f"TOKEN={PAT} pytest", "--validate: line 1 holds what looks like a secret (github-pat)"),
         ("--validate", f"export DEPLOY_TOKEN={value_of('env token', SEED)}\npytest", "let the command read it from"),
-        ("--setup", f"pip install --index-url https://{PAT}@h.example/simple x", "--setup: line 1 holds what looks"),
+        ("--setup", f"git clone https://{PAT}@h.example/x", "--setup: line 1 holds what looks"),
         (
             "--criterion",
             f"curl -H 'Authorization: Bearer {PAT}' https://h answers 200",

@@ -54,7 +54,7 @@ SECRETS_OF_THE_SYSTEM = (
     "/proc/kcore", "/proc/kmsg", "/proc/keys", "/proc/key-users", "/proc/kallsyms", "/proc/modules", "/proc/timer_list",
     "/proc/sched_debug", "/proc/kpagecount", "/proc/vmallocinfo", "/proc/slabinfo", "/proc/1/mem",
     "/sys/kernel/tracing/trace", "/sys/firmware/dmi/tables/DMI", "/var/log/dpkg.log", "/var/lib/dpkg/status",
-    "/root/.bashrc", "/root/.profile", "/.dockerenv", "/container_info.json",
+    str(Path("~root/.bashrc").expanduser()), str(Path("~root/.profile").expanduser()), "/.dockerenv",
 )  # fmt: skip
 
 

@@ -20,7 +20,8 @@ from activities.sandbox import find_isolation
 from tests.escape import fortress as fort
 from tests.escape.canary import Canary, canaries, tap
 from tests.escape.fortress import Fortress
-from tests.escape.person import SECRET_VARIABLES, move_in, repository
+from tests.escape.person import SECRET_VARIABLES, move_in
+from tests.sessions.conftest import make_repository
 
 TIGHT = {
     "OVERNIGHT_BOX_MEMORY_GB": "0.8",
@@ -88,7 +89,7 @@ async def canary(nonce: str, place: Path) -> AsyncIterator[Canary]:
 @pytest.fixture(scope="session")
 def checkout(place: Path) -> Path:
     """The person's project, with uncommitted work, in a folder that sandboxes may read."""
-    return repository(place / "shared" / "checkout")
+    return make_repository(place / "shared" / "checkout")
 
 
 @pytest_asyncio.fixture(scope="session")

@@ -6,9 +6,6 @@ import asyncio
 import json
 import os
 import re
-import signal
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -23,11 +20,12 @@ from temporalio.testing import WorkflowEnvironment
 from activities.workspace import remove
 from overnight.base.settings import Settings
 from overnight.client import Sessions
-from overnight.demo.reply import Fault, Say
 from overnight.demo.script import Request, Scenario
 from overnight.demo.server import ScriptedModel
 from overnight.request import NewSession
 from tests.escape.canary import Canary, Tap
+from tests.sessions.conftest import Stage
+from tests.worker_process import WorkerProcess
 from tests.workflows.conftest import temporal_binary
 from workflows.contracts.status import SessionStatus
 from workflows.gated import SEARCH_ATTRIBUTES
@@ -38,70 +36,6 @@ LINE = re.compile(r"^(\S.*?)\|(reached|refused|broken)\|(.*)$", re.MULTILINE)
 
 Outcomes = dict[str, tuple[str, str]]
 """Attack to outcome and detail."""
-
-
-class Stage(Scenario):
-    """Plays a scenario of its own for each session."""
-
-    def __init__(self) -> None:
-        super().__init__([])
-        self.plays: dict[str, Scenario] = {}
-
-    def reply(self, request: Request) -> Say | Fault:
-        return self.plays[request.session].reply(request)
-
-
-@dataclass
-class Worker:
-    """One worker process, as ``overnight up`` would start it."""
-
-    home: Path
-    env: dict[str, str]
-    process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def pid(self) -> int:
-        assert self.process is not None
-        return self.process.pid
-
-    @property
-    def log(self) -> Path:
-        return self.home / "logs" / "worker.log"
-
-    async def start(self) -> None:
-        """Return when it says that it is ready."""
-        self.log.parent.mkdir(parents=True, exist_ok=True)
-        (self.home / "worker.json").unlink(missing_ok=True)
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(  # noqa: ASYNC220 - it outlives this function
-                [sys.executable, str(HERE / "outpost.py")], cwd=ROOT, env=self.env, stdout=log, stderr=log
-            )
-        while not self._ready():
-            assert self.process.poll() is None, self.log.read_text()[-3_000:]
-            await asyncio.sleep(0.05)
-
-    def _ready(self) -> bool:
-        try:
-            said = json.loads((self.home / "worker.json").read_text())
-        except (OSError, ValueError):
-            return False
-        assert said["problem"] is None, said
-        return bool(said["pid"] == self.pid)
-
-    def kill(self) -> None:
-        """kill -9: it has no time for anything."""
-        assert self.process is not None
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
-
-    async def stop(self) -> None:
-        if self.process is not None and self.process.poll() is None:
-            self.process.terminate()
-            try:
-                await asyncio.to_thread(self.process.wait, 30)
-            finally:
-                self.process.kill()
-                self.process.wait()
 
 
 @dataclass
@@ -119,7 +53,7 @@ class Fortress:
     stage: Stage
     tap: Tap
     canary: Canary
-    worker: Worker
+    worker: WorkerProcess
     sessions: Sessions
     http_port: int
     ui_port: int
@@ -237,7 +171,7 @@ async def server(ui_port: int, http_port: int) -> AsyncIterator[WorkflowEnvironm
         yield started
 
 
-def _no_group_left(worker: Worker) -> None:
+def _no_group_left(worker: WorkerProcess) -> None:
     """A worker that left in order leaves no control group behind; what a killed one left, the next one swept."""
     left = [str(path) for path in Path("/sys/fs/cgroup").rglob(f"overnight-{worker.pid}-*")]
     assert left == []
@@ -283,7 +217,7 @@ async def fortress(
             **(settings or {}),
             **(environment or {}),
         }
-        worker = Worker(home, given)
+        worker = WorkerProcess(home, given, HERE / "outpost.py")
         stack.callback(_no_group_left, worker)
         stack.push_async_callback(worker.stop)
         await worker.start()

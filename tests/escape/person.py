@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tests.sessions.conftest import git
-
 SECRET_VARIABLES = {
     "GITHUB_TOKEN": "github-{sign}-of-the-worker",
     "AWS_SECRET_ACCESS_KEY": "aws-{sign}-of-the-worker",
@@ -44,15 +42,3 @@ def move_in(person: Path, home: Path, sign: str) -> None:
 def write(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
-
-
-def repository(path: Path) -> Path:
-    """A project with one commit and uncommitted changes."""
-    path.mkdir(parents=True)
-    git(path, "init", "-q", "-b", "main")
-    (path / "README.md").write_text("# greeter\n")
-    git(path, "add", "-A")
-    git(path, "commit", "-q", "-m", "Begin")
-    (path / "README.md").write_text("# greeter, being edited\n")
-    (path / "notes.txt").write_text("not committed\n")
-    return path

@@ -54,7 +54,7 @@ async def test_daemons_end_with_a_worker_that_is_killed(castle: Fortress, orphan
     """kill -9 on the worker, in the middle of an execute: all of it is gone at once."""
     assert orphan
     assert marked(ORPHAN.format(nonce))
-    castle.worker.kill()
+    await castle.worker.kill()
     async with asyncio.timeout(5):
         while marked(ORPHAN.format(nonce)):
             await asyncio.sleep(0.05)

@@ -14,8 +14,7 @@ from overnight.demo.reply import Answer, Text
 from tests.escape.attacker import traps
 from tests.escape.canary import snapshot
 from tests.escape.fortress import HERE, Fortress
-from tests.escape.person import repository
-from tests.sessions.conftest import git
+from tests.sessions.conftest import git, make_repository
 from tests.sessions.plays import PLAN, RIGHT, TEST, Script, by_iteration, play, shell, write
 from workflows.contracts.state import Status
 from workflows.contracts.status import SessionStatus
@@ -57,7 +56,7 @@ def target(castle: Fortress) -> Path:
 @pytest.fixture(scope="module")
 def project(castle: Fortress, mark: Path, target: Path) -> Path:
     """A repository as somebody downloaded it: settings, hooks and servers for Claude Code, traps for git."""
-    path = repository(castle.place / "downloaded")
+    path = make_repository(castle.place / "downloaded")
     settings = json.dumps(
         {
             "hooks": {name: [{"matcher": "*", **_hook(mark)}] for name in ("PreToolUse", "SessionStart", "Stop")},

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 import os
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from temporalio.client import Client
@@ -21,47 +17,9 @@ from overnight.client import Sessions
 from overnight.demo.server import ScriptedModel
 from tests.failures.misbehaviour import Log
 from tests.sessions.conftest import SECRET
+from tests.worker_process import WorkerProcess
 
-ROOT = Path(__file__).parents[2]
 NAMESPACE = "apart"
-
-
-@dataclass
-class WorkerProcess:
-    """``worker.py``; killed without a word, and started again."""
-
-    home: Path
-    env: dict[str, str]
-    process: subprocess.Popen[bytes] | None = field(default=None)
-
-    async def start(self) -> None:
-        """Return when it says that it is ready."""
-        with (self.home / "worker.log").open("ab") as log:
-            self.process = subprocess.Popen(  # noqa: ASYNC220 - it outlives this function
-                [sys.executable, str(ROOT / "worker.py")], cwd=ROOT, env=self.env, stdout=log, stderr=log
-            )
-        while not self._ready():
-            assert self.process.poll() is None, (self.home / "worker.log").read_text()[-3_000:]
-            await asyncio.sleep(0.05)
-
-    def _ready(self) -> bool:
-        try:
-            said = json.loads((self.home / "worker.json").read_text())
-        except (OSError, ValueError):
-            return False
-        return bool(self.process and said["pid"] == self.process.pid)
-
-    def kill(self) -> None:
-        """kill -9: it has no time for anything."""
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait()
-
-    async def stop(self) -> None:
-        """As the stack stops it."""
-        if self.process is not None and self.process.poll() is None:
-            self.process.terminate()
-            await asyncio.to_thread(self.process.wait, 30)
 
 
 @dataclass

@@ -104,7 +104,7 @@ async def night(engine: WorkflowEnvironment, tmp_path_factory: pytest.TempPathFa
         limit = Limited("execute", 1)
         await night.start(RESTART, limit)
         await night.waits(RESTART)
-        apart.worker.kill()
+        await apart.worker.kill()
         while limit.is_on():
             await asyncio.sleep(0.1)
         await apart.worker.start()

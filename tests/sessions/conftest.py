@@ -145,9 +145,13 @@ def no_process_left(shop: Shop) -> Iterator[None]:
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
-    """A person's project with one commit and uncommitted changes."""
-    path = tmp_path / "project"
-    path.mkdir()
+    """A person's project."""
+    return make_repository(tmp_path / "project")
+
+
+def make_repository(path: Path) -> Path:
+    """A project with one commit and uncommitted changes."""
+    path.mkdir(parents=True)
     git(path, "init", "-q", "-b", "main")
     (path / "README.md").write_text("# greeter\n")
     git(path, "add", "-A")

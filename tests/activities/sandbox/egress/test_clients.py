@@ -288,7 +288,7 @@ async def test_pip_downloads(tmp_path: Path) -> None:
     (index / name).write_bytes(wheel())
     (index / "simple" / "demo" / "index.html").write_text(f'<!DOCTYPE html><html><a href="/{name}">{name}</a></html>')
     options = ["--no-deps", "--no-cache-dir", "--disable-pip-version-check", "--retries", "1"]
-    pip = [sys.executable, "-m", "pip", "download", "demo", *options, "--index-url"]
+    pip = [sys.executable, "-m", "pip", "download", "demo", *options, "-i"]
     world = World()
     rules = EgressRules("allow-list", ("index.example:80",))
     with serving(partial(Quiet, directory=str(index))) as there:
@@ -320,7 +320,7 @@ async def test_npm_installs(tmp_path: Path) -> None:
     package = npm_package()
     (registry / "demo.tgz").write_bytes(package)
     integrity = "sha512-" + base64.b64encode(hashlib.sha512(package).digest()).decode()
-    dist = {"tarball": "http://registry.example/demo.tgz", "integrity": integrity}
+    dist = {"tarball": "http://pkgs.example/demo.tgz", "integrity": integrity}
     about = {
         "name": "demo",
         "dist-tags": {"latest": "1.0.0"},
@@ -330,7 +330,7 @@ async def test_npm_installs(tmp_path: Path) -> None:
     (project / "package.json").write_text('{"name":"project","version":"1.0.0"}')
     world = World()
     with serving(partial(Quiet, directory=str(registry))) as there:
-        world.put("registry.example", 80, there)
+        world.put("pkgs.example", 80, there)
         async with served(world.egress()) as port:
             npm = [
                 "npm",
@@ -341,6 +341,6 @@ async def test_npm_installs(tmp_path: Path) -> None:
                 "--no-update-notifier",
                 "--fetch-retries=0",
             ]
-            done = await run([*npm, "--registry=http://registry.example/"], port, project)
+            done = await run([*npm, "--registry=http://pkgs.example/"], port, project)
     assert done.code == 0, done.out
     assert (project / "node_modules" / "demo" / "index.js").read_text() == "module.exports = 1"
