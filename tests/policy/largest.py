@@ -14,13 +14,14 @@ from pydantic import BaseModel, StringConstraints
 from pydantic.fields import FieldInfo
 
 from workflows.contracts.answers import PlanAnswer
-from workflows.contracts.evidence import CommandEvidence, Scorecard, Verdict
+from workflows.contracts.evidence import MAX_NOTICED, MAX_TAMPERING, CommandEvidence, Scorecard, Tampering, Verdict
 from workflows.contracts.outcome import Outcome
+from workflows.contracts.plan import MAX_LISTED, Plan, Step, StepStatus
 from workflows.contracts.requests import PlanResult
 from workflows.contracts.spec import Limits, Project, SessionSpec
 from workflows.contracts.state import SessionState, Task
 from workflows.contracts.text import MaxBytes
-from workflows.policy import criteria
+from workflows.policy import agreed, criteria
 
 B = TypeVar("B", bound=BaseModel)
 
@@ -132,7 +133,7 @@ def _text(metadata: list[Any]) -> str:
 def _numbered(value: Any, number: int) -> Any:
     """Members of a list with ids of their own, as long as before."""
     if isinstance(value, BaseModel) and "id" in type(value).model_fields:
-        return value.model_copy(update={"id": f"{'i' * 60}{number:04}"})
+        return value.model_copy(update={"id": f"{'a' * 60}{number:04}"})
     return value
 
 
@@ -157,7 +158,7 @@ def largest_plan(spec: SessionSpec, *, by_command: bool) -> PlanResult:
                 ]
             }
         )
-    return PlanResult(outcome=Outcome.COMPLETED, base="a" * 64, plan=criteria.plan_from(answer, spec))
+    return PlanResult(outcome=Outcome.COMPLETED, base="a" * 64, plan=agreed.plan_from(answer, spec))
 
 
 def largest_card(state: SessionState, *, verdicts: bool = True, **commands: Any) -> Scorecard:
@@ -170,13 +171,24 @@ def largest_card(state: SessionState, *, verdicts: bool = True, **commands: Any)
         ],
         verdicts=[largest(Verdict, criterion=c.id, commit=head) for c in state.criteria if not c.command and verdicts],
         setup=largest(CommandEvidence, criterion="setup", commit=head, **commands),
+        tampering=[largest(Tampering)] * MAX_TAMPERING if verdicts else [],
+        noticed=["é" * 100] * MAX_NOTICED if verdicts else [],
     )
+
+
+def full_of_past(plan: Plan | None) -> Plan:
+    """``plan`` with as many steps as are remembered, the past ones as they are when they are over."""
+    assert plan is not None
+    past = largest(Step, instructions="", status=StepStatus.DROPPED, title="é" * 60)
+    room = MAX_LISTED - len(plan.steps)
+    return plan.model_copy(update={"steps": [*(_numbered(past, n) for n in range(room)), *plan.steps]})
 
 
 def largest_state(spec: SessionSpec, *, by_command: bool = False) -> SessionState:
     """A state at all its limits, its plan, criteria and evidence as the policies make them."""
     state = largest(SessionState)
-    criteria.freeze(spec, state, largest_plan(spec, by_command=by_command))
+    agreed.freeze(spec, state, largest_plan(spec, by_command=by_command))
+    state.plan = full_of_past(state.plan)
     holding = {"rate": 1.0, "exit_code": 0, "timed_out": False, "clean": True}
     assert criteria.confirm(state, largest_card(state, verdicts=False, **holding), spec.success_threshold)
     criteria.score(state, largest_card(state), spec.success_threshold)

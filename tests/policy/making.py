@@ -80,6 +80,7 @@ evidence = st.builds(
     clean=st.booleans(),
     exit_code=st.sampled_from([None, 0, 1]),
     timed_out=st.booleans(),
+    explained=st.booleans(),
     rate=st.floats(0, 1),
 )
 verdicts = st.builds(

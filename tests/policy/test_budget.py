@@ -1,4 +1,4 @@
-"""Budgets: never negative, never more than is left; time that does not count; progress."""
+"""Budgets: never negative, never more than is left; time that does not count."""
 
 from __future__ import annotations
 
@@ -8,15 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.policy.making import CRITERIA, NOW, SPEC, THRESHOLD, cards, later, money, reports, state
-from workflows.contracts.evidence import Scorecard
+from tests.policy.making import NOW, SPEC, money, reports, state
 from workflows.contracts.messages import RaiseLimits
 from workflows.contracts.outcome import CallReport, Outcome, Usage
-from workflows.contracts.plan import Plan, Step, StepStatus
 from workflows.contracts.spec import Limits, Role
-from workflows.contracts.state import PhaseTimes, Status
-from workflows.policy import criteria, inbox, limits, record
-from workflows.policy.progress import estimated_completion, progress
+from workflows.policy import inbox, limits, record
 
 ROLES: list[Role] = ["plan", "execute", "judge", "diagnose", "reflect"]
 
@@ -65,38 +61,6 @@ def test_active_time_is_the_time_that_calls_ran(spans: list[float]) -> None:
     for seconds in spans:
         record.charge(session, "execute", CallReport(outcome=Outcome.INTERRUPTED, seconds=seconds))
     assert abs(session.active_seconds - sum(spans)) < 1e-6
-
-
-@given(cards, st.integers(0, 4), st.sampled_from(list(Status)))
-def test_progress_is_a_percentage_and_100_only_when_completed(card: Scorecard, done: int, status: Status) -> None:
-    steps = [
-        Step(id=f"s{n}", title="t", instructions="i", status=StepStatus.DONE if n < done else StepStatus.PENDING)
-        for n in range(4)
-    ]
-    session = state(plan=Plan(summary="", steps=steps), status=status)
-    criteria.score(session, card, THRESHOLD)
-    percent, basis = progress(session)
-    assert 0 <= percent <= 100
-    assert (percent == 100) is (status is Status.COMPLETED)
-    assert status is Status.COMPLETED or f"of {len(CRITERIA)} criteria met" in basis
-
-
-def test_progress_before_there_is_a_plan() -> None:
-    assert progress(state(plan=None, criteria=[])) == (0, "0 of 0 criteria met, 0 of 0 steps done")
-
-
-def test_an_end_is_estimated_only_from_what_was_measured() -> None:
-    session = state()
-    assert estimated_completion(session, NOW) is None
-    record.charge(session, "execute", CallReport(outcome=Outcome.COMPLETED, seconds=50))
-    record.charge(session, "validate", CallReport(outcome=Outcome.COMPLETED, seconds=10))
-    record.charge(session, "execute", CallReport(outcome=Outcome.CRASHED, seconds=9_999))
-    assert session.times["execute"] == PhaseTimes(count=1, seconds=50)
-    assert estimated_completion(session, NOW) == later(1)
-    session.wait_until = later(30)
-    assert estimated_completion(session, NOW) == later(31)
-    session.status = Status.COMPLETED
-    assert estimated_completion(session, NOW) is None
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,8 @@ from pydantic import BaseModel
 
 import workflows.contracts
 from tests.policy.largest import MOMENT, largest, largest_plan, largest_spec, largest_state, max_length, max_text
-from workflows.contracts import answers, messages, reads, requests
+from workflows.contracts import answers, applied, approvals, knowledge, messages, reads, requests
+from workflows.contracts.applied import Given
 from workflows.contracts.requests import (
     DiagnoseRequest,
     ExecuteRequest,
@@ -27,11 +28,11 @@ from workflows.contracts.requests import (
     ValidateRequest,
 )
 from workflows.contracts.spec import SessionSpec
-from workflows.contracts.state import SessionResult, SessionStart, SessionState
+from workflows.contracts.state import SessionResult, SessionStart, SessionState, StepResult
 from workflows.contracts.status import Events, Glance, SessionStatus
-from workflows.policy import asks, report, tasks, view
+from workflows.policy import approaches, asks, report, tasks, view
 
-STATE_LIMIT = 65_536
+STATE_LIMIT = 110_592
 PAYLOAD_LIMIT = 256 * 1024
 GLANCE_LIMIT = 2_048
 
@@ -129,6 +130,7 @@ def test_the_largest_state_is_small_enough_to_carry(by_command: bool) -> None:
     state = largest_state(SPEC, by_command=by_command)
     assert size(state) < STATE_LIMIT
     assert size(SessionStart(spec=SPEC, state=state)) < PAYLOAD_LIMIT
+    assert size(StepResult(over=True, state=state)) < PAYLOAD_LIMIT
 
 
 @STATES
@@ -163,15 +165,18 @@ def test_what_is_shown_of_the_largest_state_is_small(by_command: bool) -> None:
 @STATES
 def test_requests_from_the_largest_state_are_small(by_command: bool) -> None:
     state = largest_state(SPEC, by_command=by_command)
-    task = tasks.next_task(state)
+    task, given = tasks.next_task(state), largest(Given)
     built = [
-        asks.plan(SPEC, state),
+        asks.plan(SPEC, state, given),
         asks.execute(SPEC, state, task),
         asks.validate(SPEC, state),
         asks.validate(SPEC, state, clean=True),
         asks.judge(SPEC, state),
-        asks.diagnose(SPEC, state),
+        asks.diagnose(SPEC, state, given),
         asks.reflect(SPEC, state, "stuck: " + "x" * 400),
+        asks.replan(SPEC, state, "stuck: " + "x" * 400, given),
+        asks.restore(SPEC, state, iteration=3),
+        *approaches.prepare(SPEC, state, ["x" * 800] * approaches.WANTED),
     ]
     for request in built:
         assert size(request) < PAYLOAD_LIMIT
@@ -182,13 +187,22 @@ CROSSING: list[type[BaseModel]] = [
     requests.ExecuteResult, requests.ValidateResult, requests.JudgeResult, requests.DiagnoseResult,
     requests.ReflectResult, requests.Beat, messages.Steer, messages.Pause, SessionResult, SessionStatus, SessionSpec,
     answers.PlanAnswer, answers.JudgeAnswer, reads.BranchAnswer, reads.DiffAnswer, reads.HostAnswer,
-    reads.ProjectAnswer,
+    reads.ProjectAnswer, approvals.Approve, approvals.Reject, approvals.PlanView, knowledge.LearnRequest,
+    knowledge.LearnResult, knowledge.RecallRequest, knowledge.RecallResult, knowledge.Question, knowledge.Reply,
+    applied.Known, applied.Lessons, applied.RecallAsked,
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("model", CROSSING, ids=lambda m: m.__name__)
 def test_whatever_the_types_allow_stays_below_the_payload_limit(model: type[BaseModel]) -> None:
     assert size(largest(model)) < PAYLOAD_LIMIT
+
+
+@pytest.mark.parametrize("empty", [{"lines": ""}, {"hits": []}], ids=["hits", "lines"])
+def test_a_reply_of_knowledge_that_is_full_of_quotes_stays_below_it(empty: dict[str, Any]) -> None:
+    reply = largest(knowledge.Reply, **empty)
+    quoted = knowledge.Reply.model_validate(_replace(json.loads(reply.model_dump_json())))
+    assert size(quoted) < PAYLOAD_LIMIT
 
 
 def test_the_largest_plan_has_all_criteria() -> None:

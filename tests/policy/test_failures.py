@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.policy.making import NOW, later, outcomes, state
-from workflows.contracts.outcome import CallReport, Outcome, Usage
-from workflows.policy import failures
+from workflows.contracts.messages import Resume
+from workflows.contracts.outcome import NO_CREDENTIAL, CallReport, Outcome, Usage
+from workflows.policy import failures, inbox
 from workflows.policy.failures import BACK_OFF_LONGEST, PAUSE_REASONS, TABLE, Reaction
 
 
@@ -93,3 +94,21 @@ def test_a_call_that_did_not_get_through_keeps_it(outcome: Outcome) -> None:
     session = state(waits=4)
     failures.weigh(session, CallReport(outcome=outcome), asked=False)
     assert session.waits == 4
+
+
+def test_a_person_s_try_during_a_back_off_makes_nothing_later() -> None:
+    session = state(waits=3)
+    limited = CallReport(outcome=Outcome.USAGE_LIMIT)
+    failures.wait(session, limited, NOW, 0)
+    assert session.wait_until == later(40)
+    inbox.resume(session, later(1), Resume())
+    failures.wait(session, limited, later(1), 0)
+    assert session.wait_until == later(6)
+
+
+def test_a_model_that_was_never_asked_has_refused_nothing() -> None:
+    reason = failures.pause_reason(CallReport(outcome=Outcome.AUTH, detail=f"HTTP 401: {NO_CREDENTIAL}"))
+    assert "the model was not asked" in reason
+    assert "refused" not in reason
+    assert "`overnight down && overnight up` in a shell that has one" in reason
+    assert len(reason.encode()) <= 200

@@ -126,12 +126,12 @@ def test_a_persons_id_may_look_like_one_of_ours() -> None:
 
 
 def test_resume_ends_pause_and_wait_and_forgives() -> None:
-    session = state(paused_by="stuck: no way on", stuck_reflections=2, idle=2, interruptions=3, exhausted=True)
+    session = state(paused_by="stuck: no way on", rung=5, idle=2, interruptions=3, exhausted=True)
     session.wait_until = NOW
     inbox.resume(session, NOW, Resume(reason="try again"))
     assert session.paused_by is None
     assert session.wait_until is None
-    assert (session.stuck_reflections, session.idle) == (0, 0)
+    assert (session.idle, session.rung) == (0, 0)
     assert not session.exhausted
     assert session.events[-1].text == "resume: try again (was: stuck: no way on)"
 

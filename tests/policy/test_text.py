@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from workflows.contracts.outcome import CallReport, Outcome, Usage
-from workflows.contracts.text import ELLIPSIS, Guidance, Line, clip, printable
+from workflows.contracts.text import ELLIPSIS, Goal, Guidance, Line, Wish, clip, printable
 
 anything = st.text(st.characters(), max_size=300)
 
@@ -38,11 +39,12 @@ def test_clip_keeps_what_fits_and_marks_the_cut(text: str, limit: int) -> None:
 @given(anything)
 def test_machine_text_is_printable(text: str) -> None:
     shown = TypeAdapter(Line).validate_python(text.encode("utf-8", "replace").decode())
-    assert all(c in "\n\t" or ord(c) >= 0x20 for c in shown)
+    assert all(c in "\n\t" or 0x20 <= ord(c) < 0x7F or ord(c) >= 0xA0 for c in shown)
 
 
 def test_terminal_colours_are_left_out() -> None:
     assert printable("\x1b[1;31mFAILED\x1b[0m test\r\n\x07") == "FAILED test\n"
+    assert printable("\x9b2Jgone\x85") == "2Jgone"
 
 
 def test_a_persons_text_is_refused_when_it_is_too_long() -> None:
@@ -61,3 +63,12 @@ def test_moments_without_a_zone_are_utc() -> None:
 def test_money_is_a_finite_number(bad: float) -> None:
     with pytest.raises(ValidationError):
         Usage(cost_usd=bad)
+
+
+@pytest.mark.parametrize("kind", [Goal, Guidance, Wish])
+def test_what_says_nothing_is_refused(kind: Any) -> None:
+    """Control characters are taken out further on, and nothing would be left of it."""
+    for text in ("\x1f", " \x1b[31m\x1b[0m "):
+        with pytest.raises(ValidationError, match="says nothing"):
+            TypeAdapter(kind).validate_python(text)
+    assert TypeAdapter(kind).validate_python("red \x1f") == "red \x1f"

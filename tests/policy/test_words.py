@@ -12,12 +12,12 @@ from activities.sandbox import Isolation, Launcher
 from overnight.base.redaction import Redactor
 from overnight.base.settings import Settings
 from tests.policy.making import HEAD, NOW, SPEC, state
-from workflows.contracts.evidence import CommandEvidence, Scorecard
+from workflows.contracts.evidence import CommandEvidence, Scorecard, Tally
 from workflows.contracts.outcome import Usage
 from workflows.contracts.requests import Site
 from workflows.contracts.spec import Egress, SessionSpec
 from workflows.policy import record, report, view
-from workflows.policy.words import counted, exposure, how_it_ended, plainly, sandbox, with_hosts
+from workflows.policy.words import counted, exposure, how_it_ended, how_it_went, plainly, sandbox, with_hosts
 
 LISTED = Egress(mode="allow-list", allow=["pkgs.dev", "*.nlibs.dev:443"])
 
@@ -130,3 +130,57 @@ def test_how_a_command_ended() -> None:
     assert how_it_ended(3, timed_out=False) == "exit code 3"
     assert how_it_ended(None, timed_out=True) == "timed out"
     assert how_it_ended(None, timed_out=False) == "stopped before its end"
+
+
+@pytest.mark.parametrize(
+    ("seen", "words"),
+    [
+        ({"exit_code": 0}, "exit code 0, no test was seen"),
+        ({"exit_code": 2}, "exit code 2"),
+        (
+            {"exit_code": 0, "tally": Tally(source="junit", passed=12)},
+            "exit code 0, 12 of 12 tests pass (JUnit report)",
+        ),
+        (
+            {"exit_code": 0, "tally": Tally(source="text", skipped=3)},
+            "exit code 0, NO TEST RAN (printed summary), 3 skipped",
+        ),
+        (
+            {"exit_code": 1, "explained": True, "tally": Tally(source="ctrf", passed=7, failed=2, failing=["a", "b"])},
+            "exit code 1, 7 of 9 tests pass (CTRF report), failing: a, b",
+        ),
+        (
+            {"exit_code": 2, "tally": Tally(source="text", failed=5, failing=["a", "b", "c"])},
+            (
+                "exit code 2, 0 of 5 tests pass (printed summary), failing: a, b, c and 2 more,"
+                " not all were run, or something else failed"
+            ),
+        ),
+        (
+            {"exit_code": 1, "tally": Tally(source="json", passed=1)},
+            "exit code 1, 1 of 1 test passes (JSON report), something else failed",
+        ),
+        (
+            {"exit_code": 1, "explained": True, "tally": Tally(source="junit", passed=9, failed=1), "steps": [0, 1, 0]},
+            "exit code 1, 9 of 10 tests pass (JUnit report), exit codes of its steps: 0, 1, 0",
+        ),
+        (
+            {"exit_code": None, "timed_out": True, "tally": Tally(source="text", passed=1, failed=1)},
+            "timed out, 1 of 2 tests pass (printed summary)",
+        ),
+    ],
+)
+def test_how_a_command_went_in_words(seen: dict[str, Any], words: str) -> None:
+    assert how_it_went(CommandEvidence(criterion="validation", commit=HEAD, **seen)) == words
+
+
+def test_people_see_counts_failing_tests_and_their_source_everywhere() -> None:
+    tally = Tally(source="junit", passed=7, failed=2, skipped=1, failing=["test_a|b", "test_c"])
+    seen = CommandEvidence(criterion="validation", commit=HEAD, exit_code=1, rate=7 / 9, explained=True, tally=tally)
+    session = state(card=Scorecard(commit=HEAD, commands=[seen]))
+    words = "7 of 9 tests pass (JUnit report), 1 skipped, failing: test_a/b, test_c |"
+    assert words in view.scoreboard(SPEC, session, NOW)
+    assert words in report.report(SPEC, session, NOW)
+    (shown,) = view.status(SPEC, session, NOW).test_results
+    assert (shown.tally, shown.explained, shown.passed, shown.no_tests) == (tally, True, False, False)
+    assert shown.rate == 7 / 9

@@ -6,8 +6,11 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from workflows.contracts.plan import MAX_CRITERIA, MAX_PLANNED_CRITERIA, MAX_STEPS
+from workflows.contracts.plan import MAX_CHECK_FILES, MAX_CRITERIA, MAX_PLANNED_CRITERIA, MAX_STEPS
 from workflows.contracts.text import Key, Line, Paragraph, Sentence
+
+MAX_APPROACHES = 3
+"""Approaches that are tried at once."""
 
 Confidence = Literal["low", "medium", "high"]
 
@@ -40,6 +43,17 @@ class PlanAnswer(Answer):
     setup_command: Sentence | None = Field(
         default=None, description="command that installs what the checks need in a fresh clone; or null"
     )
+    tests_to_change: Annotated[list[Line], Field(max_length=MAX_CHECK_FILES)] = Field(
+        default=[],
+        description="existing tests that the goal itself asks to change, as paths from the repository root, or globs "
+        "that match few of them; settings of test runners and check scripts cannot be named; empty if the goal asks "
+        "for none",
+    )
+    check_files: Annotated[list[Line], Field(max_length=MAX_CHECK_FILES)] = Field(
+        default=[],
+        description="other existing files that decide whether the commands pass and that the work has no reason to "
+        "change, such as check scripts, as paths or globs from the repository root",
+    )
     estimated_complexity: Literal["low", "medium", "high"] = "medium"
 
 
@@ -71,5 +85,14 @@ class ReflectionAnswer(Answer):
     change_approach: bool
     new_strategy: Paragraph | None = Field(
         default=None, description="the strategy to follow from now on, if it changes"
+    )
+    steps: Annotated[list[PlannedStep], Field(max_length=MAX_STEPS)] | None = Field(
+        default=None,
+        description="all steps that are still to be done, in order, if they are to change: a pending step that stays"
+        " keeps its id; or null to leave them as they are",
+    )
+    approaches: Annotated[list[Paragraph], Field(max_length=MAX_APPROACHES)] = Field(
+        default=[],
+        description="only when asked for several: each in full, for an engineer who sees no other",
     )
     lessons: Annotated[list[Line], Field(max_length=10)] = []

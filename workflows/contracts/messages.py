@@ -55,6 +55,14 @@ class Cancel(Reasoned):
     """End the session; its work stays on the branch."""
 
 
+class Rollback(Message):
+    """Go back to the tree of an iteration's checkpoint, with a new commit; 0 is where the session started."""
+
+    main: ClassVar[str] = "iteration"
+
+    iteration: Annotated[int, Field(ge=0, le=10_000)]
+
+
 class RaiseLimits(Message):
     """New limits; absent means unchanged. A session that a limit paused goes on when it is within them."""
 

@@ -10,6 +10,8 @@ from pydantic import Field
 from workflows.contracts.text import Contract, Key, Line, MaxBytes, Moment, Paragraph, Seconds
 
 MAX_OBSERVED = 10
+NO_CREDENTIAL = "the worker holds no credential"
+"""In the detail of ``AUTH``: the model's service was not asked at all."""
 
 
 class Outcome(StrEnum):
@@ -43,6 +45,8 @@ class Outcome(StrEnum):
     """Claude Code or the sandbox cannot start on this host."""
     WORKSPACE = "workspace"
     """The project or the vault cannot be used as it is."""
+    VAULT_AWAY = "vault_away"
+    """The vault cannot be reached now."""
     HOST_LOST = "host_lost"
     """The host that has the session's worktree does not answer."""
     INTERNAL = "internal"

@@ -1,4 +1,4 @@
-"""Questions that a worker answers at once, as standalone activities: no workflow, 2 s at most."""
+"""Questions that a worker answers as standalone activities: no workflow, 2 s at most unless the client has more."""
 
 from __future__ import annotations
 
@@ -27,6 +27,8 @@ class ProjectAnswer(Contract):
 
     project: Project | None = None
     problem: Paragraph = ""
+    wrong: Literal["project", "ref"] = "project"
+    """What of the question the problem is about."""
     branch: Line | None = None
     subject: Line = ""
     dirty_files: Annotated[int, Field(ge=0)] = 0
@@ -62,6 +64,8 @@ class HostAnswer(Contract):
     egress_at_most: EgressMode = "public"
     """The most open network that a session may ask of this worker."""
     claude_code: Line = ""
+    traced: bool = False
+    """Whether this worker exports spans of what it does."""
     in_force: InForce | None = None
     """Absent from workers of an older version."""
     settings: Annotated[dict[Key, Line], Field(max_length=40)] = {}
@@ -81,6 +85,10 @@ class DiffQuestion(Contract):
     head: Sha
     path: Location | None = None
     stat: bool = False
+    first_file: Annotated[int, Field(ge=0)] = 0
+    """Files before it are left out."""
+    first_line: Annotated[int, Field(ge=0)] = 0
+    """Lines of the patch before it are left out."""
 
 
 class FileLine(Contract):
@@ -94,6 +102,9 @@ class DiffAnswer(Contract):
     files: Annotated[list[FileLine], Field(max_length=MAX_FILES)] = []
     patch: Annotated[str, MaxBytes(PATCH_BYTES, clipped=True, verbatim=True)] = ""
     truncated: bool = False
+    """Files or lines after these are left out."""
+    patch_goes_on: bool = False
+    total_files: Annotated[int, Field(ge=0)] = 0
 
 
 class BranchQuestion(Contract):
@@ -114,5 +125,12 @@ class BranchAnswer(Contract):
     kind: Literal["path", "url"] = "path"
     vault: Location
     branch: Line
+    base: Sha | None = None
+    """Where the session began; absent before its plan."""
     commits: Annotated[list[CommitLine], Field(max_length=100)] = []
-    """Checkpoints, newest first."""
+    """What is on the branch since its base, newest first; commits without a step are somebody else's."""
+
+    @property
+    def own(self) -> str | None:
+        """The newest commit that the session made itself."""
+        return next((line.commit for line in self.commits if line.step), None)

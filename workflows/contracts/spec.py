@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from workflows.contracts.approvals import AfterTimeout
 from workflows.contracts.text import (
     Command,
     Contract,
     Destination,
+    Glob,
     Goal,
     Key,
     Location,
@@ -20,7 +23,9 @@ from workflows.contracts.text import (
 )
 
 MAX_WISHES = 6
+MAX_STRATEGIES = 4
 MAX_DESTINATIONS = 20
+MAX_GLOBS = 20
 
 Role = Literal["plan", "execute", "judge", "diagnose", "reflect"]
 EgressMode = Literal["public", "allow-list", "none", "host"]
@@ -42,6 +47,11 @@ class Project(Contract):
         if (self.kind == "new") != (self.location is None):
             raise ValueError("a project has a location unless it is new")
         return self
+
+
+def project_key(location: str) -> str:
+    """The key of what is at an absolute path or a git URL."""
+    return hashlib.sha256(location.encode()).hexdigest()[:12]
 
 
 class Models(Contract):
@@ -81,20 +91,45 @@ class Egress(Contract):
         return self
 
 
+class HeldOut(Contract):
+    """Acceptance tests that the agent never sees: they run in the clean clone, after everything else holds."""
+
+    kind: Literal["folder", "ref"]
+    source: Location
+    """A folder on the worker's host, or ``REF`` or ``REF:PATH`` of the project's repository."""
+    command: Command
+    """Run from the root of the clean clone; exits 0 only when they pass."""
+    target: Glob = "held_out"
+    """Folder of the clean clone, from its root, into which they are put."""
+    tells: Literal["nothing", "names", "full"] = "names"
+    """What the agent is told of a failure: that there is one, which tests failed, or all that was printed."""
+
+
 class SessionSpec(Contract):
     """One autonomous session, as asked for."""
 
     session_id: SessionId
     goal: Goal
-    mode: Literal["autonomous"] = "autonomous"
+    mode: Literal["autonomous", "iterative"] = "autonomous"
+    """``iterative``: the plan and each iteration wait for a person's approval."""
     project: Project
     validation_command: Command | None = None
     setup_command: Command | None = None
     success_criteria: Annotated[list[Wish], Field(max_length=MAX_WISHES)] = []
+    recovery_strategies: Annotated[list[Wish], Field(max_length=MAX_STRATEGIES)] = []
+    """What to try first when something fails: in words, or names of the ladder's own rungs."""
     success_threshold: Annotated[float, Field(gt=0, le=1)] = 0.95
     limits: Limits = Limits()
     on_limit: Literal["pause", "fail"] = "pause"
     on_usage_limit: Literal["wait", "pause"] = "wait"
     """At a usage limit of the model's service: wait for its reset and go on, or pause for a person."""
+    approval_timeout_minutes: Annotated[float, Field(gt=0, le=100_000)] | None = None
+    """How long an approval is waited for; absent: for ever."""
+    on_approval_timeout: AfterTimeout = "pause"
     models: Models
     egress: Egress = Egress()
+    protected_paths: Annotated[list[Glob], Field(max_length=MAX_GLOBS)] = []
+    """What the session may not change, whatever the plan says."""
+    may_change: Annotated[list[Glob], Field(max_length=MAX_GLOBS)] = []
+    """Tests and files that decide checks which the session may change all the same."""
+    held_out: HeldOut | None = None

@@ -1,4 +1,4 @@
-"""All that a session remembers. It survives continue-as-new, so every text and list has a limit (64 KB in all)."""
+"""All that a session remembers. It survives continue-as-new, so every text and list has a limit (108 KB in all)."""
 
 from __future__ import annotations
 
@@ -8,18 +8,25 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from workflows.contracts.evidence import Scorecard
+from workflows.contracts.applied import Applied
+from workflows.contracts.approvals import MAX_DECISIONS, Approval, Decision
+from workflows.contracts.evidence import MAX_TAMPERING, ArtifactRef, HeldOutRun, Scorecard, Tampering
 from workflows.contracts.outcome import Usage
 from workflows.contracts.plan import MAX_CRITERIA, Criterion, Plan
-from workflows.contracts.requests import Checkpoint, Phase, Try
+from workflows.contracts.requests import MAX_PASSES, Checkpoint, Phase, Try
 from workflows.contracts.spec import Limits, SessionSpec
-from workflows.contracts.text import Contract, Key, Line, MaxBytes, Mutable, Paragraph, Seconds, Sha
+from workflows.contracts.tamper import KnownTests
+from workflows.contracts.text import Contract, Key, Line, MaxBytes, Mutable, Paragraph, Seconds, Sha, Snippet
 
 MAX_EVENTS = 50
 MAX_GUIDANCE = 4
 MAX_SEEN_IDS = 24
 MAX_TRAIL = 4
-MAX_TRIES = 5
+MAX_ALIKE = 6
+"""Iterations in a row without getting further that are one too many, when only what is printed differs."""
+MAX_TRIES = 8
+MAX_RUNGS = 10
+"""Rungs of the recovery ladder whose results are remembered."""
 MAX_ERRORS = 5
 MAX_NOTES = 5
 
@@ -44,7 +51,7 @@ class Event(Contract):
 
     seq: Annotated[int, Field(ge=1)]
     time: datetime
-    kind: Literal["phase", "checkpoint", "validation", "error", "message", "limit", "note", "end"]
+    kind: Literal["phase", "checkpoint", "validation", "error", "message", "limit", "approval", "note", "end"]
     text: Annotated[str, MaxBytes(130, clipped=True)]
 
 
@@ -55,6 +62,8 @@ class GuidanceItem(Mutable):
     text: Annotated[str, MaxBytes(2_000, clipped=True)]
     iteration: int | None = None
     """Iteration whose prompt carried it; absent while it waits."""
+    weighed: bool = False
+    """A plan or a reflection has seen what it means for the steps."""
 
 
 class ErrorEntry(Contract):
@@ -69,7 +78,7 @@ class ErrorEntry(Contract):
 class Task(Contract):
     """What the next execute is to do."""
 
-    kind: Literal["step", "fix", "finish"]
+    kind: Literal["step", "fix", "finish", "recover"]
     step: Key
     title: Line
     instructions: Annotated[str, MaxBytes(1_300, clipped=True)]
@@ -93,7 +102,44 @@ class Trail(Contract):
     tree: Sha
     met: Annotated[int, Field(ge=0)]
     failure: Key | None = None
-    """Hash of what failed, how it ended and what it printed; absent when nothing did."""
+    """Hash of what failed, how it ended and the fingerprints of what it printed; absent when nothing did."""
+    rose: bool = False
+    """It got further than every iteration before it."""
+    shape: Annotated[str, MaxBytes(8, clipped=True)] | None = None
+    """Hash of which tests fail, or of what kind the failure is, whatever values it prints."""
+    alike: Annotated[int, Field(ge=0, le=MAX_ALIKE)] = 0
+    """Iterations in a row, this one included, that got no further and failed in a way seen shortly before."""
+
+
+class Mark(Contract):
+    """How far a commit got, as Overnight observed it."""
+
+    met: Annotated[int, Field(ge=0, le=MAX_CRITERIA)] = 0
+    rate: Annotated[float, Field(ge=0, le=MAX_CRITERIA)] = 0.0
+    """Rates of the criteria, added up."""
+    passed: Annotated[int, Field(ge=0)] = 0
+    """Tests that passed."""
+
+
+class Best(Contract):
+    """The checkpoint that got furthest; the later of two that got equally far."""
+
+    commit: Sha
+    tree: Sha | None = None
+    """Absent for the commit that the session started from."""
+    iteration: Annotated[int, Field(ge=0)]
+    mark: Mark
+
+
+class RungRecord(Contract):
+    """A rung of the recovery ladder that was tried, and what came of it."""
+
+    name: Key
+    title: Snippet
+    iteration: Annotated[int, Field(ge=0)]
+    """After which it was stepped on."""
+    result: Snippet = ""
+    """Absent while it is being tried."""
 
 
 class PhaseTimes(Mutable):
@@ -118,21 +164,42 @@ class SessionState(Mutable):
     roams: bool = False
     """That host did not answer: the next call is anybody's."""
     active_seconds: Seconds = 0.0
-    """Since when active time runs; absent while paused or waiting."""
+    """How long calls have run, by their own word: paused and waiting do not count."""
 
     base: Sha | None = None
     checkpoint: Checkpoint | None = None
     plan: Plan | None = None
     criteria: Annotated[list[Criterion], Field(max_length=MAX_CRITERIA)] = []
-    """Frozen with the first plan."""
+    """Frozen with the first plan, in iterative mode with the first that is approved."""
+    plans: Annotated[int, Field(ge=0)] = 0
+    """Plans that were made, the rejected ones included."""
     scores: Annotated[list[CriterionState], Field(max_length=MAX_CRITERIA)] = []
     card: Scorecard | None = None
     """Evidence on the last validated commit."""
     confirmed: Scorecard | None = None
     """Evidence from the clean clone."""
+    known_tests: Annotated[list[KnownTests], Field(max_length=MAX_CRITERIA)] = []
+    """Tests seen up to now: those that vanish or become skipped are found by these."""
+    put_back: Annotated[list[Tampering], Field(max_length=MAX_TAMPERING)] = []
+    """What the last execute changed that it may not, and Overnight put back."""
+    put_backs: Annotated[int, Field(ge=0)] = 0
+    """How often that was so, in all executes."""
+    taken_back: ArtifactRef | None = None
+    """The changes of the last execute that were put back, as a diff."""
+    held_out: ArtifactRef | None = None
+    """The held-out checks, as a tar."""
+    held_out_run: HeldOutRun | None = None
+    """What they last showed."""
 
     iteration: int = 0
     baselined: bool = False
+    succeeded: bool = False
+    """The last iteration met every criterion, confirmed in a clean clone."""
+    flaky: Annotated[int, Field(ge=0, le=MAX_PASSES)] = 0
+    """How often a commit held in the worktree, and not each time in the clean clone."""
+    approval: Approval | None = None
+    """What waits for a person's word, or for the session to take that word up."""
+    decisions: Annotated[list[Decision], Field(max_length=MAX_DECISIONS)] = []
     task: Task | None = None
     """What the last execute was about, without its instructions."""
     fix: Task | None = None
@@ -142,10 +209,22 @@ class SessionState(Mutable):
     trail: Annotated[list[Trail], Field(max_length=MAX_TRAIL)] = []
     idle: int = 0
     """Executes in a row that changed nothing."""
+    absent: Annotated[int, Field(ge=0)] = 0
+    """Iterations in a row in which a program that the validation command names was not there."""
     reflected_at: int = 0
-    reflections: Annotated[int, Field(ge=0)] = 0
-    stuck_reflections: int = 0
-    """Reflections in a row that being stuck called for."""
+
+    best: Best | None = None
+    high: Mark = Mark()
+    """The furthest that any iteration got, each number for itself."""
+    falls: Annotated[int, Field(ge=0)] = 0
+    """Iterations in a row that fell below the best."""
+    returns: Annotated[int, Field(ge=0)] = 0
+    """Returns to the best checkpoint since the session last got further."""
+    rung: Annotated[int, Field(ge=0)] = 0
+    """Where the session stands on the recovery ladder; 0 is the ground."""
+    rungs: Annotated[list[RungRecord], Field(max_length=MAX_RUNGS)] = []
+    rollback: Annotated[int, Field(ge=0)] | None = None
+    """Iteration that a person wants to go back to, until the next gate."""
 
     guidance: Annotated[list[GuidanceItem], Field(max_length=MAX_GUIDANCE)] = []
     guidance_seq: int = 0
@@ -162,6 +241,8 @@ class SessionState(Mutable):
     exhausted: bool = False
     """A call found that what is left of the budget does not carry another response."""
 
+    knowledge: Applied = Applied()
+    """What earlier sessions learned, as far as this one was given it."""
     usage: Usage = Usage()
     times: dict[Phase, PhaseTimes] = {}
     errors: Annotated[list[ErrorEntry], Field(max_length=MAX_ERRORS)] = []
@@ -182,6 +263,14 @@ class SessionStart(Contract):
 
     spec: SessionSpec
     state: SessionState | None = None
+
+
+class StepResult(Contract):
+    """What an approach in a worktree of its own came to, or how far when something holds it up."""
+
+    over: bool
+    """False: it goes on from ``state`` when its session does."""
+    state: SessionState
 
 
 class SessionResult(Contract):

@@ -22,7 +22,8 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 ELLIPSIS = "…"
 
 _TERMINAL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
-_CONTROLS = dict.fromkeys([*range(0x20), 0x7F])
+_CONTROLS = dict.fromkeys([*range(0x20), *range(0x7F, 0xA0)])
+"""Also those of eight bits: some terminals take U+009B for the beginning of a command."""
 del _CONTROLS[ord("\n")], _CONTROLS[ord("\t")]
 
 
@@ -88,18 +89,30 @@ Page = Annotated[str, MaxBytes(4_000, clipped=True)]
 Tail = Annotated[str, MaxBytes(400, clipped=True, keep="tail")]
 """The end of some output, for a glance; its last 400 bytes. The whole is an artifact."""
 
-Goal = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1), MaxBytes(20_000)]
+
+def _says_something(value: str) -> str:
+    if not printable(value).strip():
+        raise PydanticCustomError("says_nothing", "says nothing: there are only control characters in it")
+    return value
+
+
+_SAID = (StringConstraints(strip_whitespace=True, min_length=1), AfterValidator(_says_something))
+
+Goal = Annotated[str, *_SAID, MaxBytes(20_000)]
 """What the person wants; 1 to 20,000 bytes, refused beyond."""
 Command = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1), MaxBytes(2_000)]
 """A shell command; 1 to 2,000 bytes, refused beyond."""
-Guidance = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1), MaxBytes(2_000)]
+Guidance = Annotated[str, *_SAID, MaxBytes(2_000)]
 """Steering text of a person; 1 to 2,000 bytes, refused beyond."""
-Wish = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1), MaxBytes(400)]
+Wish = Annotated[str, *_SAID, MaxBytes(400)]
 """A success criterion in a person's words; 1 to 400 bytes, refused beyond."""
 Location = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1), MaxBytes(2_000)]
 """A path or a URL; 1 to 2,000 bytes, refused beyond."""
 Destination = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1), MaxBytes(200)]
 """A host name, an address or a network, with a port if need be; 1 to 200 bytes, refused beyond."""
+
+Glob = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1), MaxBytes(200)]
+"""A pattern of paths from the root of the repository; 1 to 200 bytes, refused beyond."""
 
 SessionId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{2,63}$")]
 Key = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]

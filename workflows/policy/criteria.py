@@ -1,94 +1,29 @@
-"""Criteria: frozen with the first plan, scored by evidence, held to success."""
+"""Criteria: scored by evidence, held to success."""
 
 from __future__ import annotations
 
-from workflows.contracts.answers import PlanAnswer
-from workflows.contracts.evidence import CommandEvidence, Scorecard, Verdict
-from workflows.contracts.plan import Criterion, Plan, Step
-from workflows.contracts.requests import Check, FailedCheck, PlanRequest, PlanResult
+from collections.abc import Sequence
+
+from workflows.contracts.evidence import CommandEvidence, HeldOutRun, Scorecard, Verdict
+from workflows.contracts.plan import Criterion
+from workflows.contracts.requests import MAX_PASSES, Check, FailedCheck
 from workflows.contracts.spec import SessionSpec
 from workflows.contracts.state import CriterionState, SessionState
-from workflows.contracts.text import ELLIPSIS, clip
-from workflows.policy.record import one_line
+from workflows.policy import tamper
+from workflows.policy.rates import holds
+from workflows.policy.words import BEFORE_WORK
 
 VALIDATION = "validation"
-GOAL = "goal"
 NO_SECRETS = (
     "no secret stands in what was added: read it from the environment or a file that is not committed, and replace "
     "what Overnight left in its place"
 )
 SETUP = "setup"
+QUICK_PASSES = 5
+"""Times in a row that a command is to hold in a clean clone, as far as they fit in ``quick_seconds``."""
+QUICK_SECONDS, QUICK_SHARE, QUICK_MOST = 60.0, 0.1, 1_800.0
 SECRETS = "secrets"
 """Evidence against a commit that adds secrets: nobody asks for it, and it stops delivery."""
-
-
-def plan_from(answer: PlanAnswer, spec: SessionSpec | PlanRequest) -> Plan:
-    """The plan of the session: the model's steps, and criteria of the person first, the model's after them."""
-    # What the person gave travels with the request: it is kept once.
-    setup = None if spec.setup_command else _usable(answer.setup_command)
-    steps = [
-        Step(id=f"s{n}", title=one_line(step.title, 120), instructions=step.instructions)
-        for n, step in enumerate(answer.steps, 1)
-    ]
-    return Plan(
-        summary=answer.summary,
-        steps=steps,
-        criteria=_criteria(answer, spec),
-        setup_command=setup,
-        estimated_complexity=answer.estimated_complexity,
-    )
-
-
-def _criteria(answer: PlanAnswer, spec: SessionSpec | PlanRequest) -> list[Criterion]:
-    criteria: list[Criterion] = []
-    if spec.validation_command:
-        criteria.append(
-            Criterion(
-                id=VALIDATION,
-                description="the validation command passes",
-                command=spec.validation_command,
-                weight=3,
-                source="user",
-            )
-        )
-    criteria += [
-        Criterion(id=f"wish-{n}", description=wish, source="user") for n, wish in enumerate(spec.success_criteria, 1)
-    ]
-    taken = {spec.validation_command}
-    for n, planned in enumerate(answer.criteria, 1):
-        command = _usable(planned.command)
-        if command and command in taken:
-            continue
-        taken.add(command)
-        criteria.append(
-            Criterion(id=f"plan-{n}", description=planned.description, command=command, weight=planned.weight)
-        )
-    # Commands alone can hold on a tree on which nobody did anything: somebody must look at the work itself.
-    standing = (
-        f"The goal is achieved in full, by work that is general and does not special-case its tests. "
-        f"The goal: {clip(spec.goal, 240)}"
-    )
-    return [*criteria, Criterion(id=GOAL, description=standing, weight=2, source="standing")]
-
-
-def _usable(command: str | None) -> str | None:
-    stripped = (command or "").strip()
-    # A command that was clipped on its way is not the command that was meant.
-    return stripped if stripped and not stripped.endswith(ELLIPSIS) else None
-
-
-def freeze(spec: SessionSpec, state: SessionState, result: PlanResult) -> None:
-    """Take over the first plan: from here on the criteria stay as they are."""
-    if result.plan is None:
-        return
-    state.base = result.base
-    # The person's command as it was given: what comes back from an activity had its secrets taken out.
-    state.criteria = [
-        c.model_copy(update={"command": spec.validation_command}) if c.id == VALIDATION else c
-        for c in result.plan.criteria
-    ]
-    # Kept once: the criteria of the session are those beside the plan.
-    state.plan = result.plan.model_copy(update={"criteria": []})
 
 
 def checks(criteria: list[Criterion]) -> list[Check]:
@@ -99,11 +34,6 @@ def checks(criteria: list[Criterion]) -> list[Check]:
 def judged(criteria: list[Criterion]) -> list[Criterion]:
     """The criteria that only a judge can decide."""
     return [c for c in criteria if not c.command]
-
-
-def holds(evidence: CommandEvidence, threshold: float) -> bool:
-    """Whether a command's evidence meets its rate."""
-    return not evidence.timed_out and evidence.exit_code is not None and evidence.rate >= threshold
 
 
 def stands(verdict: Verdict) -> bool:
@@ -133,8 +63,8 @@ def rate(criterion: Criterion, card: Scorecard, threshold: float) -> float:
 
 
 def commands_hold(criteria: list[Criterion], card: Scorecard, threshold: float) -> bool:
-    """Whether every criterion with a command is met, and no secret stands in what was added."""
-    kept = all(e.criterion != SECRETS for e in card.commands)
+    """Whether every criterion with a command is met, and neither secrets nor tampering stand against the commit."""
+    kept = all(e.criterion != SECRETS for e in card.commands) and not tamper.stands(card)
     return kept and all(met(c, card, threshold) for c in criteria if c.command)
 
 
@@ -176,20 +106,65 @@ def _looked_at(criterion: Criterion, card: Scorecard) -> bool:
     return any(e.criterion == criterion.id for e in evidence)
 
 
+def passes(state: SessionState) -> int:
+    """Times in a row that commands are to hold in a clean clone: more, each time that they did not.
+
+    As often as where they held, and did not when they were run again: in the clean clone, or on the same tree.
+    """
+    tree = state.checkpoint.tree if state.checkpoint else None
+    fell = any(t.tree == tree and t.failure is not None for t in state.trail)
+    return min(MAX_PASSES, 1 + 2 * max(state.flaky, int(fell)))
+
+
+def quick_seconds(state: SessionState) -> float:
+    """Seconds of runs that cost nobody much: a minute, or a tenth of the session's active time up to half an hour."""
+    return min(QUICK_MOST, max(QUICK_SECONDS, QUICK_SHARE * state.active_seconds))
+
+
 def confirm(state: SessionState, card: Scorecard, threshold: float) -> bool:
     """Take over what the clean clone showed of the commit whose verdicts are in; whether it confirms success."""
     if holds_in_clean_clone(state.criteria, card, threshold):
-        # What was printed is in the artifacts; the report needs exit codes and times.
+        # What was printed is in the artifacts; the report needs exit codes, counts and times.
         state.confirmed = card.model_copy(
             update={
-                "commands": [e.model_copy(update={"tail": "", "log": None}) for e in card.commands],
-                "setup": card.setup.model_copy(update={"tail": "", "log": None}) if card.setup else None,
+                "commands": [_bare(e) for e in card.commands],
+                "setup": _bare(card.setup) if card.setup else None,
             }
         )
         return True
+    if card.setup is None or card.setup.exit_code == 0:
+        state.flaky = min(state.flaky + 1, MAX_PASSES)
     verdicts = state.card.verdicts if state.card and state.card.commit == card.commit else []
     score(state, card.model_copy(update={"verdicts": verdicts}), threshold)
     return False
+
+
+def held_out(state: SessionState, card: Scorecard) -> bool:
+    """Take over what the held-out checks showed of a confirmed commit; whether they, too, hold."""
+    ran = [e for e in card.commands if e.criterion == tamper.HELD_OUT]
+    ready = card.setup is None or (card.setup.exit_code == 0 and not card.setup.timed_out)
+    state.held_out_run = None
+    for one in ran[-1:]:
+        state.held_out_run = HeldOutRun(
+            commit=one.commit,
+            passed=ready and tamper.held_out_pass(one),
+            exit_code=one.exit_code,
+            timed_out=one.timed_out,
+            trouble=tamper.held_out_trouble(one) if ready else "",
+        )
+    if ready and ran and all(tamper.held_out_pass(e) and e.commit == card.commit for e in ran) and state.confirmed:
+        quiet = [_bare(e) for e in ran]
+        state.confirmed = state.confirmed.model_copy(update={"commands": [*state.confirmed.commands, *quiet]})
+        return True
+    state.confirmed = None
+    if state.card is not None:
+        state.card = state.card.model_copy(update={"commands": [*state.card.commands, *ran]})
+    return False
+
+
+def _bare(ran: CommandEvidence) -> CommandEvidence:
+    tally = ran.tally.model_copy(update={"failing": []})
+    return ran.model_copy(update={"tail": "", "log": None, "tests": None, "fingerprint": None, "tally": tally})
 
 
 def setup_command(spec: SessionSpec, state: SessionState) -> str | None:
@@ -225,6 +200,7 @@ def failures(spec: SessionSpec, state: SessionState) -> list[FailedCheck]:
         for e in card.commands
         if e.criterion == SECRETS
     ]
+    failed += tamper.failed(card)
     if card.setup and card.setup.exit_code != 0:
         failed.append(_failed(SETUP, "the setup command succeeds", setup_command(spec, state), card.setup))
     return failed
@@ -241,8 +217,14 @@ def _failed(criterion: str, description: str, command: str | None, ran: CommandE
         command=command,
         exit_code=ran.exit_code,
         timed_out=ran.timed_out,
+        explained=ran.explained,
+        rate=ran.rate,
+        tally=ran.tally,
+        tests=ran.tests,
+        steps=ran.steps,
         evidence=ran.tail,
         log=ran.log,
+        fingerprint=ran.fingerprint,
     )
 
 
@@ -250,6 +232,17 @@ def unmet(state: SessionState) -> list[Criterion]:
     """Criteria that are not met, as far as anybody has looked."""
     met_ids = {s.id for s in state.scores if s.met}
     return [c for c in state.criteria if c.id not in met_ids]
+
+
+def left(state: SessionState) -> list[str]:
+    """What keeps the session from its end: criteria that are not met, and what else stands against its commit."""
+    card = state.card
+    if card is None:
+        return [c.id for c in unmet(state)]
+    secrets = [SECRETS] if any(e.criterion == SECRETS for e in card.commands) else []
+    # What did not set up the worktree may set up a clean clone, and then it is none.
+    setup = [SETUP] if card.setup and card.setup.exit_code != 0 and not state.succeeded else []
+    return [*(c.id for c in unmet(state)), *secrets, *(f.criterion for f in tamper.failed(card)), *setup]
 
 
 def flag_baseline(state: SessionState) -> list[str]:
@@ -261,3 +254,32 @@ def flag_baseline(state: SessionState) -> list[str]:
         if item.met and source.get(item.id) == "plan":
             flagged.append(item.id)
     return flagged
+
+
+def before_work(seen: Sequence[CommandEvidence]) -> list[CommandEvidence]:
+    """What commands showed on the commit that the work begins from: a test suite that has no test yet shows nothing.
+
+    The person's command counts as one where it is heard to say that it ran none; any other goes by its exit code.
+    """
+    return [
+        e.model_copy(update={"rate": 0.0})
+        if e.criterion == VALIDATION and e.no_tests and e.tally.source != "exit"
+        else e
+        for e in seen
+    ]
+
+
+def untested(card: Scorecard, criterion: str) -> str:
+    """How a command ended of which no test was seen, in words."""
+    unknown = any(e.criterion == criterion and e.no_tests and not e.rate for e in card.commands)
+    return BEFORE_WORK if unknown else "ended well, but no test was seen to run"
+
+
+def flag_untested(state: SessionState, card: Scorecard) -> list[str]:
+    """Suites that ended well on ``card`` without a test that ran, and did not on the last one.
+
+    Commands of which no test is ever seen may be linters and builds; the person's own is taken for a test suite.
+    """
+    before = {e.criterion for e in (state.card.commands if state.card else []) if e.no_tests}
+    suites = (e for e in card.commands if e.no_tests and (e.tally.source != "exit" or e.criterion == VALIDATION))
+    return [e.criterion for e in suites if e.criterion not in before]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from workflows.contracts.outcome import CallReport, Outcome
+from workflows.contracts.outcome import NO_CREDENTIAL, CallReport, Outcome
 from workflows.contracts.requests import Phase
 from workflows.contracts.state import SessionState
 from workflows.policy.record import one_line
@@ -41,6 +41,7 @@ TABLE: dict[Outcome, Reaction] = {
     Outcome.INTERRUPTED: Reaction.CONTINUE_LATER,
     Outcome.USAGE_LIMIT: Reaction.WAIT_FOR_RESET,
     Outcome.UNAVAILABLE: Reaction.BACK_OFF,
+    Outcome.VAULT_AWAY: Reaction.BACK_OFF,
     Outcome.HOST_LOST: Reaction.GO_ELSEWHERE,
     Outcome.AUTH: Reaction.PAUSE,
     Outcome.CREDIT: Reaction.PAUSE,
@@ -67,6 +68,11 @@ PAUSE_REASONS: dict[Outcome, str] = {
     Outcome.WORKSPACE: "workspace: the project or the vault cannot be used; mend it, then resume",
     Outcome.INTERNAL: "internal: an unexpected error in Overnight; nothing is lost, resume after a fix",
 }
+
+NOT_ASKED = (
+    f"engine_auth: {NO_CREDENTIAL}, so the model was not asked; run `overnight down && overnight up` in a shell that"
+    " has one, then resume"
+)
 
 MAX_ATTEMPTS = 3
 """Failed attempts in a row of a call whose answer is owed, before the session goes on without it or pauses."""
@@ -112,6 +118,8 @@ def weigh(state: SessionState, report: CallReport, *, asked: bool) -> Reaction:
 
 def pause_reason(report: CallReport) -> str:
     """Why the session pauses, with the fix in words."""
+    if report.outcome is Outcome.AUTH and NO_CREDENTIAL in report.detail:
+        return NOT_ASKED
     reason = PAUSE_REASONS[report.outcome]
     return f"{reason} ({report.detail})" if report.detail else reason
 
@@ -154,4 +162,6 @@ def wait_reason(report: CallReport, until: datetime, *, known: bool) -> str:
         return f"usage limit: goes on by itself at {clock}{'' if known else ' (the reset is unknown: backing off)'}"
     if report.outcome is Outcome.INTERRUPTED:
         return f"interrupted again and again: tries again at {clock}: {report.detail}"
+    if report.outcome is Outcome.VAULT_AWAY:
+        return f"the vault is away: tries again at {clock}: {report.detail}"
     return f"model unavailable: tries again at {clock}: {report.detail}"

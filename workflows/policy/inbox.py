@@ -9,15 +9,20 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from workflows.contracts.messages import Cancel, Message, Pause, RaiseLimits, Resume, Steer
+from workflows.contracts.messages import Cancel, Message, Pause, RaiseLimits, Resume, Rollback, Steer
 from workflows.contracts.state import MAX_GUIDANCE, MAX_SEEN_IDS, GuidanceItem, SessionState
+from workflows.policy import ladder
 from workflows.policy.record import event, one_line
+from workflows.policy.stuck import STUCK
+from workflows.policy.words import TOO_LATE
 
 M = TypeVar("M", bound=Message)
 
 LIMIT = "limit:"
 """How the reason of a pause begins that new limits end."""
 PERSON = "a person"
+BY_PERSON = f"paused by {PERSON}"
+"""How the reason of a pause begins that a person asked for."""
 BY_TEMPORAL = "cancelled through Temporal"
 
 
@@ -29,19 +34,27 @@ class Unreadable:
     shown: str
 
 
-def parse(state: SessionState, now: datetime, kind: type[M], name: str, payload: Any) -> M | None:
-    """``payload`` as a message, or None with an event that shows what could not be understood."""
+def parse(
+    state: SessionState, now: datetime, kind: type[M], name: str, payload: Any, *, crowd: bool = False
+) -> M | None:
+    """``payload`` as a message, or None with an event that shows what could not be understood; none in a ``crowd``."""
     if isinstance(payload, Unreadable):
-        lost(state, now, name, payload.why, payload.shown)
+        if crowd:
+            state.messages_lost += 1
+        else:
+            lost(state, now, name, payload.why, payload.shown)
         return None
     try:
         message = kind.model_validate({} if payload is None else payload)
     except ValidationError as problem:
+        if crowd:
+            state.messages_lost += 1
+            return None
         first = problem.errors(include_url=False)[0]
         field = ".".join(str(part) for part in first["loc"]) or "input"
         lost(state, now, name, f"{field}: {first['msg']}", shown(payload))
         return None
-    if isinstance(payload, dict) and (unknown := [str(k) for k in payload if k not in kind.model_fields]):
+    if not crowd and isinstance(payload, dict) and (unknown := [str(k) for k in payload if k not in kind.model_fields]):
         event(state, now, "message", f"{name}: fields that nobody knows were left out: {', '.join(unknown)}")
     return message
 
@@ -59,6 +72,16 @@ def shown(payload: Any) -> str:
     return payload if isinstance(payload, str) else json.dumps(payload, default=str, ensure_ascii=False)
 
 
+def crowded_out(state: SessionState, now: datetime, left_out: int) -> None:
+    """Put on record how many of the messages that came at one moment changed nothing, and were not put on record."""
+    event(state, now, "message", f"and {left_out:,} more messages at the same moment, which changed nothing")
+
+
+def is_full(state: SessionState) -> bool:
+    """Whether no more guidance can be taken now."""
+    return len(waiting_guidance(state)) >= MAX_GUIDANCE
+
+
 def is_new(state: SessionState, message: Message) -> bool:
     """Whether this message was not seen before; ids are carried, since Temporal's own count within one run only."""
     if message.id is None:
@@ -73,28 +96,31 @@ def pause(state: SessionState, now: datetime, message: Pause) -> None:
     """The session is to pause at the next gate."""
     if state.paused_by is None:
         reason = one_line(message.reason)
-        state.paused_by = one_line(f"paused by {PERSON}: {reason}" if reason else f"paused by {PERSON}")
+        state.paused_by = one_line(f"{BY_PERSON}: {reason}" if reason else BY_PERSON)
     event(state, now, "message", f"pause ({message.when}): {state.paused_by}")
 
 
 def resume(state: SessionState, now: datetime, message: Resume) -> None:
-    """The session is to go on: from a pause, and at once from a wait."""
-    was = state.paused_by
+    """The session is to go on: from a pause, and at once from a wait.
+
+    A wait that a person's try brings on again begins with its first step: no try makes the next one later.
+    """
+    was = state.paused_by or (state.wait_reason if state.wait_until is not None else "")
     state.paused_by = None
     state.wait_until = None
-    state.stuck_reflections = 0
+    state.waits = 0
+    if was.startswith(STUCK):
+        ladder.begin_anew(state)
     state.idle = 0
     state.interruptions = 0
     state.exhausted = False
-    event(
-        state, now, "message", f"resume{': ' + message.reason if message.reason else ''} (was: {was or 'not paused'})"
-    )
+    why = f": {message.reason}" if message.reason else ""
+    event(state, now, "message", f"resume{why} ({f'was: {was}' if was else 'nothing to resume: it was running'})")
 
 
 def steer(state: SessionState, now: datetime, message: Steer) -> str | None:
     """Guidance for the next execute; its id, or None when so much waits already that it cannot be taken."""
-    waiting = [g for g in state.guidance if g.iteration is None]
-    if len(waiting) >= MAX_GUIDANCE:
+    if is_full(state):
         event(state, now, "message", f"steer: refused, {MAX_GUIDANCE} messages wait already: {message.guidance}")
         return None
     if len(state.guidance) >= MAX_GUIDANCE:
@@ -104,6 +130,9 @@ def steer(state: SessionState, now: datetime, message: Steer) -> str | None:
     item = GuidanceItem(id=_guidance_id(state, message), text=message.guidance)
     state.guidance = [*state.guidance, item]
     event(state, now, "message", f"steer {item.id} ({message.when}): {message.guidance}")
+    if state.paused_by and state.paused_by.startswith(STUCK):
+        # It asked a person for help, and that is what it got.
+        resume(state, now, Resume(reason=f"guidance {item.id}"))
     return item.id
 
 
@@ -130,11 +159,34 @@ def deliver_guidance(state: SessionState, now: datetime, ids: list[str]) -> None
             event(state, now, "message", f"steer {item.id} delivered in execute #{state.iteration}")
 
 
+def too_late(state: SessionState, now: datetime) -> None:
+    """Put on record which guidance the session ended without."""
+    for item in state.guidance:
+        if item.iteration is None:
+            event(state, now, "message", f"steer {item.id} {TOO_LATE}: {item.text}")
+
+
 def cancel(state: SessionState, now: datetime, message: Cancel) -> None:
     """The session is to end; its work stays on the branch."""
     if state.cancelled_by is None:
         state.cancelled_by = one_line(message.reason) or f"cancelled by {PERSON}"
         event(state, now, "message", f"cancel: {state.cancelled_by}")
+
+
+def roll_back(state: SessionState, now: datetime, message: Rollback) -> None:
+    """The session is to go back to an iteration at its next gate."""
+    state.rollback = message.iteration
+    event(state, now, "message", f"rollback: to iteration {message.iteration}, at the next gate")
+
+
+def no_rollback(state: SessionState, message: Rollback) -> str | None:
+    """Why there is no going back to this iteration, in words, or None."""
+    made = state.checkpoint
+    if made is None:
+        return "there is no checkpoint yet to go back from"
+    if message.iteration > made.iteration:
+        return f"iteration {message.iteration} has no checkpoint; there are those of iterations 0 to {made.iteration}"
+    return None
 
 
 def raise_limits(state: SessionState, now: datetime, message: RaiseLimits) -> None:

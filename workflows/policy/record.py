@@ -8,15 +8,19 @@ from typing import Literal
 from workflows.contracts.outcome import CallReport, Outcome
 from workflows.contracts.requests import Phase
 from workflows.contracts.state import MAX_ERRORS, MAX_EVENTS, ErrorEntry, Event, PhaseTimes, SessionState
-from workflows.contracts.text import clip
+from workflows.contracts.text import ELLIPSIS, clip
 
 MAX_NOTED = 6
-EventKind = Literal["phase", "checkpoint", "validation", "error", "message", "limit", "note", "end"]
+EventKind = Literal["phase", "checkpoint", "validation", "error", "message", "limit", "approval", "note", "end"]
 
 
 def one_line(text: str, limit: int = 200) -> str:
-    """``text`` as a single line of at most ``limit`` bytes."""
-    return clip(" ".join(text.split()), limit)
+    """``text`` as a single line of at most ``limit`` bytes; a command in backticks is shown whole or left out."""
+    whole = " ".join(text.split())
+    shown = clip(whole, limit)
+    if shown == whole or shown.count("`") % 2 == 0:
+        return shown
+    return f"{shown[: shown.rindex('`')].rstrip(' (')} {ELLIPSIS}".lstrip()
 
 
 def event(state: SessionState, now: datetime, kind: EventKind, text: str) -> None:

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from datetime import datetime
 
 from workflows.contracts.answers import DiagnosisAnswer
 from workflows.contracts.outcome import Outcome
 from workflows.contracts.plan import Step, StepStatus
-from workflows.contracts.requests import Brief, ExecuteResult, FailedCheck, Try
+from workflows.contracts.requests import Brief, ExecuteResult, FailedCheck
 from workflows.contracts.spec import SessionSpec
-from workflows.contracts.state import MAX_NOTES, MAX_TRIES, SessionState, Task, Trail
-from workflows.policy import criteria, failures, stuck
-from workflows.policy.criteria import unmet
+from workflows.contracts.state import MAX_NOTES, SessionState, Task, Trail
+from workflows.policy import advice, best, criteria, failures, ladder, steps, stuck, tamper, tries
+from workflows.policy.criteria import left
 from workflows.policy.failures import Reaction
+from workflows.policy.fingerprint import fingerprint
 from workflows.policy.record import event, one_line
-from workflows.policy.words import counted
+from workflows.policy.words import NOTHING_COMMITTED, counted
 
 FINISH = "finish"
+AGAIN = "It was done before, and undone when the session went back to an earlier checkpoint. Do it again."
+"""Instructions of a step whose own were let go when it was done."""
 
 
 def next_task(state: SessionState) -> Task:
@@ -27,8 +29,16 @@ def next_task(state: SessionState) -> Task:
         return state.fix
     step = next_step(state)
     if step is not None:
-        return Task(kind="step", step=step.id, title=step.title, instructions=step.instructions)
-    names = ", ".join(c.id for c in unmet(state)) or "all criteria"
+        return Task(kind="step", step=step.id, title=step.title, instructions=step.instructions or AGAIN)
+    names = ", ".join(left(state))
+    if not names:
+        return Task(
+            kind="finish",
+            step=FINISH,
+            title="do what a person still asks for",
+            instructions="Every step of the plan is done and every criterion is met, but a person did not approve it."
+            " Do what their guidance says, and keep the criteria met.",
+        )
     return Task(
         kind="finish",
         step=FINISH,
@@ -39,8 +49,7 @@ def next_task(state: SessionState) -> Task:
 
 def next_step(state: SessionState) -> Step | None:
     """The first step of the plan that is not done."""
-    steps = state.plan.steps if state.plan else []
-    return next((step for step in steps if step.status is StepStatus.PENDING), None)
+    return next(iter(steps.pending(state.plan)), None)
 
 
 def fix_task(diagnosis: DiagnosisAnswer, number: int) -> Task:
@@ -54,9 +63,9 @@ def fix_task(diagnosis: DiagnosisAnswer, number: int) -> Task:
 
 
 def diagnosis_due(spec: SessionSpec, state: SessionState) -> bool:
-    """Whether what is not met calls for a diagnosis, and not just for the steps that are still to be done."""
+    """Whether what is not met calls for a diagnosis, and not just for what is still to be done."""
     failed = criteria.failures(spec, state)
-    if not failed:
+    if not failed or state.fix is not None:
         return False
     regressed = {s.id for s in state.scores if s.was_met and not s.met}
     return next_step(state) is None or any(f.criterion in regressed for f in failed)
@@ -86,9 +95,9 @@ def conclude(state: SessionState, result: ExecuteResult) -> None:
     state.idle = 0 if made and made.changed_files else state.idle + 1
     state.summary = result.summary
     state.notes = result.notes[:MAX_NOTES]
-    if task is not None and task.kind == "step" and result.outcome is Outcome.COMPLETED:
-        _mark_done(state, task.step)
-    if task is not None and task.kind == "fix":
+    if task is not None and task.kind == "step" and result.outcome is Outcome.COMPLETED and state.plan is not None:
+        state.plan = steps.mark_done(state.plan, task.step, state.iteration)
+    if task is not None and task.kind in {"fix", "recover"}:
         state.fix = None
     state.conversation = None
 
@@ -96,81 +105,79 @@ def conclude(state: SessionState, result: ExecuteResult) -> None:
 def outcome_line(result: ExecuteResult) -> str:
     """What an execute left, in a few words."""
     made = result.checkpoint
-    return f"{counted(made.changed_files, 'file')} changed, commit {made.commit[:10]}" if made else "no checkpoint"
-
-
-def _mark_done(state: SessionState, step_id: str) -> None:
-    if state.plan is None:
-        return
-    steps = [s.model_copy(update={"status": StepStatus.DONE}) if s.id == step_id else s for s in state.plan.steps]
-    state.plan = state.plan.model_copy(update={"steps": steps})
-
-
-def remember_try(state: SessionState, diagnosis: DiagnosisAnswer) -> None:
-    """Put a diagnosis on record; its result comes with the next validation."""
-    tried = Try(
-        iteration=state.iteration,
-        root_cause=one_line(diagnosis.root_cause),
-        fix=one_line(diagnosis.fix, 300),
-        result="",
-    )
-    state.tries = [*state.tries, tried][-MAX_TRIES:]
-
-
-def judge_tries(state: SessionState) -> None:
-    """Write beside the last try what the validation after it showed."""
-    if not state.tries or state.tries[-1].result or state.tries[-1].iteration >= state.iteration:
-        return
-    still = ", ".join(c.id for c in unmet(state))
-    result = f"did not help: {still} still unmet" if still else "worked"
-    state.tries = [*state.tries[:-1], state.tries[-1].model_copy(update={"result": one_line(result)})]
+    if made is None:
+        return f"{NOTHING_COMMITTED} ({result.outcome.value})"
+    return f"{counted(made.changed_files, 'file')} changed, commit {made.commit[:10]}"
 
 
 def trail(spec: SessionSpec, state: SessionState) -> Trail | None:
-    """What this iteration looked like, for judging whether the session is stuck."""
+    """What this iteration looked like, for judging whether the session is stuck; whether it rose is not in it yet."""
     if state.checkpoint is None:
         return None
     failed = criteria.failures(spec, state)
-    rate = sum(s.rate for s in state.scores)
-    seen = f"{rate:.3f} " + " ".join(sorted(_fingerprint(check) for check in failed))
+    reached = best.mark(state)
+    seen = f"{reached.rate:.3f} {reached.passed} " + " ".join(sorted(_recognised(check) for check in failed))
     return Trail(
         iteration=state.iteration,
         tree=state.checkpoint.tree,
-        met=sum(s.met for s in state.scores),
-        failure=hashlib.sha256(seen.encode()).hexdigest()[:16] if failed else None,
+        met=reached.met,
+        failure=_hash(seen) if failed else None,
+        shape=_hash(" ".join(sorted(_shape(check) for check in failed)))[:8] if failed else None,
     )
 
 
-def _fingerprint(failed: FailedCheck) -> str:
-    """The same for the same failure: times and addresses in what was printed do not count, nor a judge's wording."""
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _recognised(failed: FailedCheck) -> str:
+    """The same for the same failure, wherever and whenever; a judge's wording does not count."""
     if failed.command is None:
         return failed.criterion
     end = "timeout" if failed.timed_out else failed.exit_code
-    printed = re.sub(r"0x[0-9a-fA-F]+|[0-9]+\.[0-9]+", "#", failed.evidence)
-    return f"{failed.criterion}:{end}:{printed}"
+    printed = failed.fingerprint or fingerprint(failed.evidence)
+    return f"{failed.criterion}:{end}:{printed.exact}"
+
+
+def _shape(failed: FailedCheck) -> str:
+    """Which tests fail, else what kind of failure it is: values that change from one try to the next do not count."""
+    if failed.command is None:
+        return failed.criterion
+    if failed.tally.failing:
+        return f"{failed.criterion}:{failed.tally.failed}:{' '.join(failed.tally.failing)}"
+    printed = failed.fingerprint or fingerprint(failed.evidence)
+    return f"{failed.criterion}:{printed.kind or printed.template}"
 
 
 def settle(spec: SessionSpec, state: SessionState, now: datetime) -> None:
-    """All evidence on this iteration is in: what came of the last try, and where the session stands."""
-    judge_tries(state)
-    if seen := trail(spec, state):
-        stuck.add_trail(state, seen)
+    """All evidence on this iteration is in: what came of the last try and rung, and where the session stands."""
+    tries.settle(state)
+    for text in advice.settle(state):
+        event(state, now, "note", text)
+    seen = trail(spec, state)
+    rose = best.keep(state, counts=seen is None or not stuck.only_more(state, seen))
+    if seen:
+        stuck.add_trail(state, seen.model_copy(update={"rose": rose}))
+    if rose:
+        ladder.rose(state)
     met = sum(s.met for s in state.scores)
     event(state, now, "validation", f"#{state.iteration}: {met} of {len(state.criteria)} criteria met")
 
 
 def brief(spec: SessionSpec, state: SessionState, task: Task) -> Brief:
     """Everything that a fresh context needs; guidance that no prompt has carried yet apart from the rest."""
-    marks = {StepStatus.DONE: "[x]", StepStatus.PENDING: "[ ]"}
-    steps = [f"{marks[s.status]} {s.id}: {s.title}" for s in state.plan.steps] if state.plan else []
+    standing = [s for s in state.plan.steps if s.status is not StepStatus.DROPPED] if state.plan else []
     return Brief(
         goal=spec.goal,
         task=f"{task.title}\n\n{task.instructions}",
         unmet=criteria.failures(spec, state),
-        steps=steps,
+        steps=[f"{steps.MARKS[s.status]} {s.id}: {s.title}" for s in standing],
         strategy=state.strategy,
-        dead_ends=[t for t in state.tries if t.result.startswith("did not help")],
+        dead_ends=[t for t in state.tries if t.result.startswith(tries.DEAD)],
         guidance=[g.text for g in state.guidance if g.iteration is None],
         standing_guidance=[g.text for g in state.guidance if g.iteration is not None],
         notes=state.notes,
+        put_back=[tamper.in_words(found) for found in state.put_back],
+        taken_back=state.taken_back,
+        memories=state.knowledge.memories,
     )

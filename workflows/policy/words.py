@@ -1,11 +1,17 @@
-"""Words that the workflow and its clients share: how many of something, and what a sandbox keeps and does not."""
+"""Words that the workflow and its clients share: how many of something, how a command went, what a sandbox keeps."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
+
+from workflows.contracts.evidence import Source, Tally
 
 NO_SANDBOX = "none"
 """The name of an isolation that is none."""
+TOO_LATE = "came too late, no prompt carried it"
+"""What became of guidance that was still waiting when the session ended."""
+NOTHING_COMMITTED = "nothing was committed"
 HOSTS_NETWORK = "network: the host's"
 
 
@@ -51,3 +57,74 @@ def how_it_ended(exit_code: int | None, *, timed_out: bool) -> str:
     if timed_out:
         return "timed out"
     return "stopped before its end" if exit_code is None else f"exit code {exit_code}"
+
+
+NOT_FOUND = 127
+"""How a shell ends when a program is not there."""
+NOT_EXECUTABLE = 126
+"""How a shell ends when a program is there, and cannot be run."""
+
+
+def did_not_run(exit_code: int | None) -> str:
+    """What an exit code says of a command that never ran, in words; empty where it ran."""
+    said = {
+        NOT_FOUND: "a program was not found in the sandbox",
+        NOT_EXECUTABLE: "a program cannot be run in the sandbox",
+    }.get(exit_code or 0)
+    return f"exit code {exit_code}, {said}" if said else ""
+
+
+BEFORE_WORK = "ended well with no tests, before the work began: nothing is known"
+"""What is said of a test suite of the base commit that has no test yet."""
+
+
+class Ran(Protocol):
+    """A command that was run."""
+
+    @property
+    def exit_code(self) -> int | None: ...
+    @property
+    def timed_out(self) -> bool: ...
+    @property
+    def explained(self) -> bool: ...
+    @property
+    def tally(self) -> Tally: ...
+    @property
+    def steps(self) -> Sequence[int | None]: ...
+
+
+_SOURCES: dict[Source, str] = {
+    "junit": "JUnit report",
+    "ctrf": "CTRF report",
+    "json": "JSON report",
+    "text": "printed summary",
+    "exit": "exit code",
+}
+
+
+def how_it_went(ran: Ran) -> str:
+    """How a command ended and what its tests came to, with the source of the count."""
+    told = [how_it_ended(ran.exit_code, timed_out=ran.timed_out), tests_told(ran)]
+    return ", ".join(part for part in told if part)
+
+
+def tests_told(ran: Ran) -> str:
+    """``7 of 9 tests pass (JUnit report), failing: a, b``; empty for a failure of which no test is known."""
+    tally = ran.tally
+    if tally.source == "exit":
+        return "no test was seen" if ran.exit_code == 0 else ""
+    source = _SOURCES[tally.source]
+    many = "test passes" if tally.ran == 1 else "tests pass"
+    told = [f"{tally.passed} of {tally.ran} {many} ({source})" if tally.ran else f"NO TEST RAN ({source})"]
+    if tally.skipped:
+        told.append(f"{tally.skipped} skipped")
+    if tally.failing:
+        more = tally.failed - len(tally.failing)
+        told.append(f"failing: {', '.join(tally.failing)}{f' and {more} more' if more > 0 else ''}")
+    if ran.exit_code != 0 and not ran.explained and not ran.timed_out:
+        told.append("not all were run, or something else failed" if tally.failed else "something else failed")
+    if ran.steps:
+        told.append(
+            f"exit codes of its steps: {', '.join('none' if code is None else str(code) for code in ran.steps)}"
+        )
+    return ", ".join(told)
