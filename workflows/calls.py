@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -20,19 +21,25 @@ from temporalio.exceptions import (
 from temporalio.exceptions import TimeoutError as ActivityTimeoutError
 from temporalio.workflow import ActivityCancellationType, ActivityHandle
 
-from workflows.contracts.outcome import CallReport, Outcome, Usage
+from workflows.contracts.applied import Known, RecallAsked
+from workflows.contracts.knowledge import LearnRequest, LearnResult
+from workflows.contracts.outcome import CallReport, Outcome
 from workflows.contracts.requests import (
     Beat,
     DiagnoseRequest,
     DiagnoseResult,
     ExecuteRequest,
     ExecuteResult,
+    ForkRequest,
+    ForkResult,
     JudgeRequest,
     JudgeResult,
     PlanRequest,
     PlanResult,
     ReflectRequest,
     ReflectResult,
+    RestoreRequest,
+    RestoreResult,
     ValidateRequest,
     ValidateResult,
 )
@@ -40,7 +47,16 @@ from workflows.policy.record import one_line
 from workflows.policy.words import counted
 
 R = TypeVar("R", bound=CallReport)
-Request = PlanRequest | ExecuteRequest | ValidateRequest | JudgeRequest | DiagnoseRequest | ReflectRequest
+Request = (
+    PlanRequest
+    | ExecuteRequest
+    | ValidateRequest
+    | JudgeRequest
+    | DiagnoseRequest
+    | ReflectRequest
+    | RestoreRequest
+    | ForkRequest
+)
 
 
 @dataclass(frozen=True)
@@ -71,8 +87,41 @@ class Call(Generic[R]):
         return handle
 
 
+K = TypeVar("K", Known, LearnResult)
+
+
+@dataclass(frozen=True)
+class Light(Generic[K]):
+    """A short question to the worker that decides, which no session depends on: soon answered, or done without."""
+
+    name: str
+    request: RecallAsked | LearnRequest
+    result: type[K]
+    summary: str
+    longest: timedelta
+    """With all tries."""
+
+    def start(self) -> ActivityHandle[K]:
+        """Start it on the queue of the workflow itself."""
+        handle: ActivityHandle[K] = workflow.start_activity(
+            self.name,
+            self.request,
+            result_type=self.result,
+            task_queue=workflow.info().task_queue,
+            start_to_close_timeout=LIGHT,
+            schedule_to_close_timeout=self.longest,
+            retry_policy=RetryPolicy(initial_interval=timedelta(seconds=1), maximum_attempts=3),
+            cancellation_type=ActivityCancellationType.TRY_CANCEL,
+            summary=one_line(self.summary, 120),
+        )
+        return handle
+
+
 MODEL_UNAVAILABLE = "ModelUnavailable"
 """Type of the failure that says: the model's service is overloaded, broken or out of reach. Temporal backs off."""
+
+VAULT_AWAY = "VaultAwayError"
+"""Type of the failure that says: the vault cannot be reached. Temporal backs off, then the session does."""
 
 HEARTBEAT = timedelta(seconds=10)
 """A worker that is silent for so long is taken for dead."""
@@ -80,6 +129,9 @@ HEARTBEAT = timedelta(seconds=10)
 AT_HOST = timedelta(seconds=3)
 """How long a call waits for the host that has the session's worktree. A worker that is there takes it in
 milliseconds; with ``HEARTBEAT`` and the first retry this bounds how long a session rests when its host is gone."""
+
+LIGHT = timedelta(seconds=8)
+"""One try of a short question, the reading of a large store's index included."""
 
 RETRY = RetryPolicy(
     initial_interval=timedelta(seconds=1),
@@ -92,6 +144,7 @@ RETRY = RetryPolicy(
 
 _MODEL_CALL = timedelta(hours=3)
 _COMMANDS = timedelta(hours=12)
+_GIT = timedelta(minutes=30)
 
 
 def turns_queue(task_queue: str, host: str | None = None) -> str:
@@ -102,6 +155,19 @@ def turns_queue(task_queue: str, host: str | None = None) -> str:
 def plan(request: PlanRequest) -> Call[PlanResult]:
     """Import the project and make a plan."""
     return Call("plan", request, PlanResult, f"plan: {request.goal}", _MODEL_CALL)
+
+
+def recall(request: RecallAsked) -> Light[Known]:
+    """What earlier sessions learned that may help."""
+    about = "this failure" if request.request.errors else "this goal"
+    return Light("recall", request, Known, f"recall: {about}", timedelta(seconds=15))
+
+
+def learn(request: LearnRequest, *, hurry: bool = False) -> Light[LearnResult]:
+    """Keep what the session teaches, and what came of advice. ``hurry``: a person waits for the session's end."""
+    what = counted(len(request.learnings), "learning")
+    summary = f"learn: {what}" if request.learnings else "learn: what came of advice"
+    return Light("learn", request, LearnResult, summary, timedelta(seconds=6 if hurry else 20))
 
 
 def baseline(request: ValidateRequest) -> Call[ValidateResult]:
@@ -116,6 +182,8 @@ def execute(request: ExecuteRequest) -> Call[ExecuteResult]:
 
 def validate(request: ValidateRequest) -> Call[ValidateResult]:
     """The checks on a checkpoint, in the worktree or in a clean clone."""
+    if request.held_out is not None:
+        return Call("validate", request, ValidateResult, f"held-out checks #{request.site.iteration}", _COMMANDS)
     what = "confirm in a clean clone" if request.clean else "validate"
     summary = f"{what} #{request.site.iteration}: {counted(len(request.checks), 'check')}"
     return Call("validate", request, ValidateResult, summary, _COMMANDS)
@@ -138,32 +206,57 @@ def reflect(request: ReflectRequest) -> Call[ReflectResult]:
     return Call("reflect", request, ReflectResult, f"reflect #{request.site.iteration}: {request.why}", _MODEL_CALL)
 
 
-def failure_report(error: ActivityError, result: type[R]) -> R:
-    """A failed activity as a report with the outcome that the failure table knows, and what was spent all the same."""
+def restore(request: RestoreRequest) -> Call[RestoreResult]:
+    """One more commit, with the tree of an earlier one."""
+    return Call("restore", request, RestoreResult, f"restore #{request.site.iteration}: {request.subject}", _GIT)
+
+
+def fork(request: ForkRequest) -> Call[ForkResult]:
+    """Branches of their own for approaches that are tried at once."""
+    return Call("fork", request, ForkResult, f"fork: {counted(len(request.sessions), 'approach', 'approaches')}", _GIT)
+
+
+def failure_report(error: ActivityError, result: type[R], host: str | None = None) -> R:
+    """A failed activity as a report with the outcome that the failure table knows, and what was spent all the same.
+
+    ``host`` is the one that it had to run on, if any.
+    """
+    cause = error.cause
+    beat = _beat(cause)
+    outcome, detail = _how(error, host)
+    return result(outcome=outcome, detail=detail, usage=beat.owed(), seconds=beat.seconds)
+
+
+def _how(error: ActivityError, host: str | None) -> tuple[Outcome, str]:
     cause = error.cause
     if is_cancelled_exception(error):
-        spent = _usage(list(cause.details)) if isinstance(cause, CancelledError) else Usage()
-        return result(outcome=Outcome.INTERRUPTED, detail="stopped before it could report", usage=spent)
+        return Outcome.INTERRUPTED, "stopped before it could report"
     if isinstance(cause, ActivityTimeoutError):
-        spent = _usage(list(cause.last_heartbeat_details))
         if cause.type is TimeoutType.SCHEDULE_TO_START:
-            return result(outcome=Outcome.HOST_LOST, detail="its host is gone or busy", usage=spent)
+            return Outcome.HOST_LOST, "its host is gone or busy"
+        if cause.type is TimeoutType.HEARTBEAT and host:
+            return Outcome.HOST_LOST, "its host falls silent, again and again"
         if cause.type is TimeoutType.HEARTBEAT:
-            detail = "the worker died or lost Temporal, again and again"
-        else:
-            detail = f"no end within the time limit ({cause.type.name.lower() if cause.type else 'time-out'})"
-        return result(outcome=Outcome.UNAVAILABLE, detail=detail, usage=spent)
+            return Outcome.UNAVAILABLE, "the worker died or lost Temporal, again and again"
+        kind = cause.type.name.lower() if cause.type else "time-out"
+        return Outcome.UNAVAILABLE, f"no end within the time limit ({kind})"
+    if isinstance(cause, ApplicationError) and cause.type == MODEL_UNAVAILABLE:
+        return Outcome.UNAVAILABLE, cause.message
+    if isinstance(cause, ApplicationError) and cause.type == VAULT_AWAY:
+        return Outcome.VAULT_AWAY, cause.message
     if isinstance(cause, ApplicationError):
-        known = cause.type == MODEL_UNAVAILABLE
-        outcome = Outcome.UNAVAILABLE if known else Outcome.INTERNAL
-        detail = cause.message if known else f"{cause.type} in activity {error.activity_id}: {cause.message}"
-        return result(outcome=outcome, detail=detail, usage=_usage(list(cause.details)))
-    return result(outcome=Outcome.INTERNAL, detail=str(cause or error))
+        return Outcome.INTERNAL, f"{cause.type} in activity {error.activity_id}: {cause.message}"
+    return Outcome.INTERNAL, str(cause or error)
 
 
-def _usage(details: list[object]) -> Usage:
-    """Usage that a failed attempt left behind; details come back untyped."""
+def _beat(cause: BaseException | None) -> Beat:
+    """What a failed attempt left behind; details come back untyped."""
+    details: Sequence[object] = ()
+    if isinstance(cause, ActivityTimeoutError):
+        details = cause.last_heartbeat_details
+    elif isinstance(cause, ApplicationError | CancelledError):
+        details = cause.details
     for item in details:
         with suppress(ValidationError):
-            return Beat.model_validate(item).owed()
-    return Usage()
+            return Beat.model_validate(item)
+    return Beat()

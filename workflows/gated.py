@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from abc import abstractmethod
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
@@ -12,6 +13,7 @@ from temporalio.exceptions import ActivityError
 
 with workflow.unsafe.imports_passed_through():
     # Our own pure modules: one copy per process keeps the sandbox's memory and start-up small.
+    from workflows import calls
     from workflows.calls import Call, R, failure_report
     from workflows.contracts.messages import Cancel
     from workflows.contracts.outcome import CallReport, Outcome
@@ -19,15 +21,20 @@ with workflow.unsafe.imports_passed_through():
     from workflows.contracts.spec import SessionSpec
     from workflows.contracts.state import SessionState, Status
     from workflows.contracts.status import Glance
-    from workflows.policy import failures, inbox, limits, record, view
+    from workflows.policy import approvals, asks, best, failures, inbox, ladder, limits, record, view
     from workflows.policy.failures import Reaction
+    from workflows.policy.record import EventKind
 
 STATUS = SearchAttributeKey.for_keyword("OvernightStatus")
 PHASE = SearchAttributeKey.for_keyword("OvernightPhase")
 PROJECT = SearchAttributeKey.for_keyword("OvernightProject")
 ITERATION = SearchAttributeKey.for_int("OvernightIteration")
 COST = SearchAttributeKey.for_float("OvernightCostUsd")
-SEARCH_ATTRIBUTES = (STATUS, PHASE, PROJECT, ITERATION, COST)
+RECOVERY = SearchAttributeKey.for_keyword("OvernightRecovery")
+"""The rung of the recovery ladder, ``3/6: best checkpoint, another approach``; ``none`` on the ground."""
+OWNER = SearchAttributeKey.for_keyword("OvernightOwner")
+"""Who started the session with a token over HTTP, and alone sees it there; absent for one of this machine."""
+SEARCH_ATTRIBUTES = (STATUS, PHASE, PROJECT, ITERATION, COST, RECOVERY, OWNER)
 
 GLANCE = "glance"
 """Name of the memo that lists show."""
@@ -42,6 +49,10 @@ class SessionOverError(Exception):
         self.reason = reason
 
 
+class RolledBackError(Exception):
+    """A person put the session on another commit: whatever it was about is over, and the next iteration begins."""
+
+
 class Gated:
     """A workflow that people can pause, steer and cancel at any moment, and that limits hold up."""
 
@@ -53,23 +64,43 @@ class Gated:
         """Stop whatever runs: pause now, cancel. The gate forgets it."""
         self.interrupt_execute = False
         """Stop an execute that runs: steer now."""
+        self._rolled_back = False
+        """The gate has gone back to another commit, and the session does not know it yet."""
+        self._to_draw = False
         self._attributes: tuple[object, ...] = ()
         self._glance: Glance | None = None
 
+    @abstractmethod
+    def continue_as_new_is_due(self) -> bool:
+        """Whether the history is to end here, and the session to go on in a fresh one."""
+
+    @abstractmethod
+    async def continue_as_new_when_due(self) -> None:
+        """Go on in a fresh history, when that is due."""
+
     # ------------------------------------------------------------------ the gate
 
-    async def gate(self, *, spends: bool = True, starting_iteration: bool = False) -> None:
+    async def gate(self, *, spends: bool = True, starting_iteration: bool = False, leaves: bool = True) -> None:
         """Cancel, pause, limits and back-off, as waits that hold no slot and survive everything.
 
-        ``spends`` is False before work that costs no money: what is done already is still looked at.
+        ``spends`` is False before work that costs no money: what is done already is still looked at. Where the state
+        tells how to go on, a history that grows while it waits, by messages say, is left for a fresh one; ``leaves`` is
+        False where it does not, in the midst of something. A person may go back to an earlier iteration here, also
+        while the session is paused. Raises ``RolledBackError`` after that.
         """
         state = self.state
         while True:
             now = workflow.now()
+            at_boundary = leaves and (starting_iteration or not state.baselined)
+            if at_boundary:
+                await self.continue_as_new_when_due()
             if workflow.cancellation_reason() is not None:
                 self._cancelled_by_temporal()
             if state.cancelled_by is not None:
                 raise SessionOverError(Status.CANCELLED, state.cancelled_by)
+            if state.rollback is not None:
+                await self._roll_back(state.rollback)
+                continue
             over = limits.spent(state, starting_iteration=starting_iteration) if spends else None
             if over is not None and state.paused_by is None:
                 if self.spec.on_limit == "fail":
@@ -77,24 +108,67 @@ class Gated:
                 self.hold(over)
             if state.paused_by is not None:
                 self.show(status=Status.PAUSED, reason=state.paused_by)
-                await self._rest(lambda: state.paused_by is None)
+                await self._rest(lambda: state.paused_by is None or state.rollback is not None, at_boundary=at_boundary)
             elif state.wait_until is not None and state.wait_until > now:
                 self.show(status=Status.WAITING_LIMIT, reason=state.wait_reason)
-                await self._rest(lambda: state.wait_until is None or state.paused_by is not None, state.wait_until)
+                await self._rest(self._called, state.wait_until, at_boundary=at_boundary)
             else:
                 break
         state.wait_until = None
         self.interrupt_any = self.interrupt_execute = False
+        if self._rolled_back:
+            self._rolled_back = False
+            raise RolledBackError
+
+    async def _roll_back(self, iteration: int) -> None:
+        """Do what a person asked for: back to an iteration's tree. What cannot be done is said, not tried again."""
+        state = self.state
+        self.interrupt_any = self.interrupt_execute = False
+        self.show("integrate", Status.RUNNING, f"going back to iteration {iteration}")
+        result = await self.attend(calls.restore(asks.restore(self.spec, state, iteration=iteration)))
+        record.charge(state, "integrate", result)
+        reaction = self.react("integrate", result)
+        if reaction in {Reaction.CONTINUE_LATER, Reaction.GO_ELSEWHERE}:
+            return
+        state.rollback = None if state.rollback == iteration else state.rollback
+        if result.checkpoint is None:
+            self.note("note", f"rollback: not done: {result.detail}")
+            return
+        best.take_back(state, result.checkpoint, iteration, f"a person went back to iteration {iteration}")
+        best.chosen_by_a_person(state)
+        ladder.begin_anew(state)
+        approvals.withdraw(state, workflow.now(), f"went back to iteration {iteration}")
+        self._rolled_back = True
+        self.note("checkpoint", f"went back to iteration {iteration}, commit {result.checkpoint.commit[:10]}")
+
+    def note(self, kind: EventKind, text: str) -> None:
+        """Put something on record."""
+        record.event(self.state, workflow.now(), kind, text)
+
+    @property
+    def known(self) -> tuple[SessionSpec, SessionState, datetime]:
+        """Everything that a decision may depend on."""
+        return self.spec, self.state, workflow.now()
 
     def hold(self, reason: str) -> None:
         """Hold the session at the next gate until a person resumes it."""
         self.state.paused_by = record.one_line(reason)
         record.event(self.state, workflow.now(), "limit", f"paused: {self.state.paused_by}")
 
-    async def _rest(self, over: Callable[[], bool], until: datetime | None = None) -> None:
+    def _called(self) -> bool:
+        """Whether a waiting session is called to something else at once."""
+        state = self.state
+        return state.wait_until is None or state.paused_by is not None or state.rollback is not None
+
+    async def _rest(self, over: Callable[[], bool], until: datetime | None = None, *, at_boundary: bool) -> None:
         """Wait for a person, or for a time: no slot is held, and it is not active time."""
         longest = until - workflow.now() if until else None
-        if not await self.until(lambda: over() or self.state.cancelled_by is not None, longest):
+
+        def moved() -> bool:
+            due = at_boundary and self.continue_as_new_is_due()
+            return over() or due or self.state.cancelled_by is not None
+
+        if not await self.until(moved, longest):
             self.state.wait_until = None
 
     async def until(self, condition: Callable[[], bool], longest: timedelta | None = None) -> bool:
@@ -138,7 +212,8 @@ class Gated:
 
     async def attend(self, call: Call[R], *, steerable: bool = False) -> R:
         """The report of a call, which messages may interrupt: then it says what it did so far."""
-        handle = call.start(None if self.state.roams else self.state.host)
+        host = None if self.state.roams else self.state.host
+        handle = call.start(host)
 
         def interrupted() -> bool:
             return self.interrupt_any or (steerable and self.interrupt_execute)
@@ -151,7 +226,7 @@ class Gated:
         try:
             result = await handle
         except ActivityError as error:
-            return failure_report(error, call.result)
+            return failure_report(error, call.result, host)
         except asyncio.CancelledError:
             return call.result(outcome=Outcome.INTERRUPTED, detail="stopped before it began")
         record.observed(self.state, workflow.now(), result)
@@ -195,7 +270,8 @@ class Gated:
         state.reason = state.reason if reason is None else record.one_line(reason)
         state.updated_at = workflow.now()
         cost = float(round(state.usage.cost_usd, 4))
-        attributes = (state.status, state.phase, state.iteration, cost)
+        rung = ladder.shown(self.spec, state) or "none"
+        attributes = (state.status, state.phase, state.iteration, cost, rung)
         if attributes != self._attributes:
             self._attributes = attributes
             workflow.upsert_search_attributes(
@@ -205,6 +281,7 @@ class Gated:
                     PROJECT.value_set(self.spec.project.key),
                     ITERATION.value_set(state.iteration),
                     COST.value_set(cost),
+                    RECOVERY.value_set(rung),
                 ]
             )
         glance = view.glance(self.spec, state)
@@ -214,5 +291,11 @@ class Gated:
         self.show_details()
 
     def show_details(self) -> None:
-        """The scoreboard in the Web UI; it costs no event."""
+        """The scoreboard in the Web UI; it costs no event. Of a thousand messages that come at once, one draws it."""
+        if not self._to_draw:
+            self._to_draw = True
+            asyncio.get_running_loop().call_soon(self._draw)
+
+    def _draw(self) -> None:
+        self._to_draw = False
         workflow.set_current_details(view.scoreboard(self.spec, self.state, workflow.now()))

@@ -2,39 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
+from contextlib import suppress
 
 from temporalio import workflow
-from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 
 with workflow.unsafe.imports_passed_through():
     # Our own pure modules: one copy per process keeps the sandbox's memory and start-up small.
     from workflows import calls
-    from workflows.contracts.evidence import Scorecard
-    from workflows.contracts.messages import Cancel, Pause, RaiseLimits, Resume, Steer
-    from workflows.contracts.outcome import Outcome
-    from workflows.contracts.requests import ValidateResult
-    from workflows.contracts.spec import SessionSpec
-    from workflows.contracts.state import SessionResult, SessionStart, SessionState, Status, Task
+    from workflows.contracts.applied import Lessons
+    from workflows.contracts.messages import RaiseLimits, Resume, Rollback
+    from workflows.contracts.state import SessionResult, SessionStart, SessionState, Status
     from workflows.contracts.status import Events, SessionStatus
-    from workflows.policy import asks, criteria, failures, inbox, limits, record, stuck, tasks, view
+    from workflows.policy import (
+        absent,
+        advice,
+        agreed,
+        approvals,
+        asks,
+        best,
+        criteria,
+        inbox,
+        learning,
+        limits,
+        steps,
+        stuck,
+        tamper,
+        tasks,
+        view,
+    )
     from workflows.policy import report as reports
-    from workflows.policy.failures import Reaction
-    from workflows.policy.inbox import M
-    from workflows.policy.record import EventKind
     from workflows.policy.words import counted
 
-from workflows.gated import Gated, SessionOverError
-from workflows.signals import any_payload, plain, several
+from workflows.approving import Approving
+from workflows.gated import RolledBackError, SessionOverError
+from workflows.recovery import Recovering
+from workflows.working import ran
 
 CONTINUE_AFTER_EVENTS = 2_000
 CONTINUE_AFTER_ITERATIONS = 25
 
 
 @workflow.defn(name="AutonomousSession")
-class AutonomousSession(Gated):
+class AutonomousSession(Recovering, Approving):
     """A goal, worked on until its criteria hold on observed evidence, or a budget, a limit or a person stops it."""
 
     @workflow.init
@@ -50,170 +60,130 @@ class AutonomousSession(Gated):
         try:
             await self.plan()
             await self.baseline()
-            while True:
-                await self.gate(starting_iteration=True)
-                await self.execute(tasks.next_task(self.state))
-                succeeded = await self.validate() and await self.judge() and await self.confirm()
-                tasks.settle(*self.known)
-                if succeeded:
-                    return self.end(Status.COMPLETED, "every criterion is met, confirmed in a clean clone")
-                if tasks.diagnosis_due(self.spec, self.state):
-                    await self.diagnose()
-                if why := stuck.reflection_due(self.state):
-                    await self.reflect(why)
-                await self.continue_as_new_when_due()
+            while not await self.accepted():
+                with suppress(RolledBackError):
+                    await self.gate(starting_iteration=True)
+                    if not best.moved(self.state):
+                        await self.execute(tasks.next_task(self.state))
+                    self.state.succeeded = await self.validate() and await self.judge() and await self.confirm()
+                    tasks.settle(*self.known)
+                    if missing := absent.pause(self.state):
+                        self.hold(missing)
+                    if not self.state.succeeded:
+                        await self.recover()
+                    if why := stuck.reflection_due(self.state) or steps.reflection_due(self.state):
+                        await self.reflect(why)
+                    approvals.ask(*self.known, "iteration")
+            return await self.end(Status.COMPLETED, "every criterion is met, confirmed in a clean clone")
         except SessionOverError as over:
-            return self.end(over.status, over.reason)
+            return await self.end(over.status, over.reason)
 
     # ------------------------------------------------------------------ the verbs of the loop
 
     async def plan(self) -> None:
-        """Import the project, plan, and freeze the criteria. Done once in a session's life."""
-        if self.state.plan is not None:
-            return
+        """Recall, import the project, plan, and freeze the criteria; a plan that a person rejects is made anew."""
+        while self.state.plan is None or not await self.approved("plan"):
+            await self.make_plan()
+            approvals.ask(*self.known, "plan")
+
+    async def make_plan(self) -> None:
+        """Steps and criteria, with what earlier sessions learned."""
+        given = await self.recall_for_plan()
+        carried = steps.guidance_ids(self.state)
         result = await self.owed(
             "plan",
-            lambda: calls.plan(asks.plan(self.spec, self.state)),
+            lambda: calls.plan(asks.plan(self.spec, self.state, given)),
             lambda r: r.plan is not None and r.base is not None,
         )
-        criteria.freeze(self.spec, self.state, result)
-        steps = len(result.plan.steps) if result.plan else 0
-        self.note(
-            "phase", f"planned: {counted(steps, 'step')}, {counted(len(self.state.criteria), 'criterion', 'criteria')}"
-        )
+        agreed.freeze(self.spec, self.state, result)
+        advice.outdated(self.state, result.memories)
+        if result.plan and result.plan.may_change:
+            self.note("note", f"the plan lets these tests change: {', '.join(result.plan.may_change)}")
+        approvals.carried_by_plan(self.state, carried)
+        to_do = len(steps.pending(self.state.plan))
+        wanted = counted(len(self.state.criteria), "criterion", "criteria")
+        self.note("phase", f"planned: {counted(to_do, 'step')}, {wanted}")
 
     async def baseline(self) -> None:
         """What holds on the base commit, before any work: iteration 0. Done once in a session's life."""
         if self.state.baselined:
             return
         result = await self.owed(
-            "baseline", lambda: calls.baseline(asks.validate(self.spec, self.state)), _ran, spends=False
+            "baseline", lambda: calls.baseline(asks.validate(self.spec, self.state)), ran, spends=False
         )
-        criteria.score(self.state, self.card(result), self.threshold)
+        self.score(self.card(result))
+        for text in absent.of_baseline(self.state.card or asks.new_card(self.state)):
+            self.note("note", text)
         for flagged in criteria.flag_baseline(self.state):
             self.note("note", f"the planner's own check {flagged} passes already, before any work")
+        best.keep(self.state)
         self.state.baselined = True
-
-    async def execute(self, task: Task) -> None:
-        """One task. Interrupted, it goes on where it was, with what came in meanwhile; its work is always kept."""
-        self.state.iteration += 1
-        # What it is to do travels with the request; the state remembers which task it was.
-        self.state.task = task.model_copy(update={"instructions": ""})
-        failed = 0
-        while True:
-            await self.gate()
-            self.show("execute", Status.RUNNING, "")
-            carried = inbox.waiting_guidance(self.state)
-            result = await self.attend(calls.execute(asks.execute(self.spec, self.state, task)), steerable=True)
-            record.charge(self.state, "execute", result)
-            tasks.advance(self.state, result)
-            inbox.deliver_guidance(self.state, workflow.now(), carried if result.usage.responses else [])
-            self.note("checkpoint", f"#{self.state.iteration} {task.title}: {tasks.outcome_line(result)}")
-            reaction = self.react("execute", result)
-            failed += reaction is Reaction.START_AFRESH
-            if reaction in failures.ENDS_EXECUTE or failed >= failures.MAX_ATTEMPTS:
-                break
-        tasks.conclude(self.state, result)
-
-    async def validate(self) -> bool:
-        """Run the commands on the checkpoint; whether they all hold."""
-        result = await self.owed(
-            "validate", lambda: calls.validate(asks.validate(self.spec, self.state)), _ran, spends=False
-        )
-        card = self.card(result)
-        criteria.score(self.state, card, self.threshold)
-        return criteria.commands_hold(self.state.criteria, card, self.threshold)
-
-    async def judge(self) -> bool:
-        """Verdicts on what no command decides; whether everything holds. A judge that is down means: not yet."""
-        result = await self.owed(
-            "judge", lambda: calls.judge(asks.judge(self.spec, self.state)), lambda r: bool(r.verdicts)
-        )
-        card = (self.state.card or asks.new_card(self.state)).model_copy(update={"verdicts": result.verdicts})
-        criteria.score(self.state, card, self.threshold)
-        return criteria.all_hold(self.state.criteria, card, self.threshold)
 
     async def confirm(self) -> bool:
         """The commands once more, in a clean clone of the commit with the setup command."""
         result = await self.owed(
-            "validate", lambda: calls.validate(asks.validate(self.spec, self.state, clean=True)), _ran, spends=False
+            "validate", lambda: calls.validate(asks.validate(self.spec, self.state, clean=True)), ran, spends=False
         )
         confirmed = criteria.confirm(self.state, self.card(result), self.threshold)
         if not confirmed:
             self.note("validation", "it holds in the worktree, but not in a clean clone of the commit")
-        return confirmed
+        return confirmed and await self.hold_out()
 
-    async def diagnose(self) -> None:
-        """Root cause of what is not met, and a fix; without an answer the plan goes on."""
-        result = await self.ask("diagnose", lambda: calls.diagnose(asks.diagnose(self.spec, self.state)))
-        if result.diagnosis is not None:
-            tasks.remember_try(self.state, result.diagnosis)
-            self.state.fix = tasks.fix_task(result.diagnosis, self.state.iteration)
-            self.note("phase", f"diagnosed: {result.diagnosis.root_cause}")
+    async def hold_out(self) -> bool:
+        """The checks that the agent never sees, where the person gave some."""
+        request = asks.held_out(self.spec, self.state)
+        if request is None:
+            return True
+        confirmed, told = self.state.confirmed, False
+        while True:
+            result = await self.owed("validate", lambda: calls.validate(request), ran, spends=False)
+            held = criteria.held_out(self.state, self.card(result))
+            why = tamper.held_out_pause(self.spec, self.state)
+            if not why or told:
+                break
+            # That the command cannot run is the person's to mend. Who resumes has seen it: then what it says counts.
+            self.hold(why)
+            self.state.confirmed, told = confirmed, True
+            tamper.forget_held_out(self.state)
+        self.note("validation", "the held-out checks pass" if held else "the held-out checks do not pass")
+        return held
 
-    async def reflect(self, why: str) -> None:
-        """Keep the strategy or change it; when changing it has not helped, ask a person first."""
-        if given_up := stuck.gave_up(self.state):
-            self.hold(given_up)
-        result = await self.ask("reflect", lambda: calls.reflect(asks.reflect(self.spec, self.state, why)))
-        changed = stuck.reflected(self.state, why, result.reflection)
-        text = f"new strategy: {self.state.strategy}" if changed else "the strategy stays"
-        self.note("phase", f"reflected ({why}): {text}")
+    async def accepted(self) -> bool:
+        """Whether the last iteration met every criterion and, where that is asked for, a person approves it."""
+        approved = False
+        with suppress(RolledBackError):
+            approved = await self.approved("iteration")
+        state = self.state
+        state.succeeded = approved and state.succeeded and state.rollback is None
+        return state.succeeded
 
-    def end(self, status: Status, reason: str) -> SessionResult:
-        """The session is over: its last word, for lists, the Web UI and whoever waits for the result."""
+    async def end(self, status: Status, reason: str) -> SessionResult:
+        """The session is over: what it teaches is kept, and its last word is said, for lists and whoever waits."""
+        await self.learn(status, reason)
         self.state.wait_until = None
+        inbox.too_late(self.state, workflow.now())
         self.note("end", f"{status.value}: {reason}")
         self.show(status=status, reason=reason)
         return reports.result(*self.known)
 
-    async def continue_as_new_when_due(self) -> None:
-        """At an iteration boundary: a fresh history with the same state, before Temporal would warn."""
+    def continue_as_new_is_due(self) -> bool:
+        """Whether Temporal would soon warn of the history."""
         info = workflow.info()
-        if not (
+        return (
             info.is_continue_as_new_suggested()
             or info.get_current_history_length() > CONTINUE_AFTER_EVENTS
             or self.state.iteration - self.first_iteration >= CONTINUE_AFTER_ITERATIONS
-        ):
+        )
+
+    async def continue_as_new_when_due(self) -> None:
+        """At an iteration boundary, or while a person is waited for: a fresh history with the same state."""
+        if not self.continue_as_new_is_due():
             return
         await self.until(workflow.all_handlers_finished)
         self.state.runs += 1
         workflow.continue_as_new(SessionStart(spec=self.spec, state=self.state))
 
     # ------------------------------------------------------------------ messages and questions
-
-    @workflow.signal(name="pause", description='a reason, or {"reason": "...", "when": "turn" | "now"}')
-    @any_payload
-    def on_pause(self, payload: RawValue) -> None:
-        if message := self.received(Pause, "pause", payload):
-            inbox.pause(self.state, workflow.now(), message)
-            self.interrupt_any |= message.when == "now"
-
-    @workflow.signal(name="resume", description='nothing, or {"reason": "..."}')
-    @any_payload
-    def on_resume(self, payload: RawValue) -> None:
-        if message := self.received(Resume, "resume", payload):
-            inbox.resume(self.state, workflow.now(), message)
-            self.interrupt_any = self.state.cancelled_by is not None
-
-    @workflow.signal(name="steer", description='guidance, or {"guidance": "...", "when": "next_step" | "now"}')
-    @any_payload
-    def on_steer(self, payload: RawValue) -> None:
-        if message := self.received(Steer, "steer", payload):
-            taken = inbox.steer(self.state, workflow.now(), message)
-            self.interrupt_execute |= taken is not None and message.when == "now"
-
-    @workflow.signal(name="cancel", description='nothing, or {"reason": "..."}')
-    @any_payload
-    def on_cancel(self, payload: RawValue) -> None:
-        if message := self.received(Cancel, "cancel", payload):
-            inbox.cancel(self.state, workflow.now(), message)
-            self.interrupt_any = True
-
-    @workflow.signal(dynamic=True, description="what nobody knows is put on record")
-    def on_unknown(self, name: str, payloads: Sequence[RawValue]) -> None:
-        inbox.lost(self.state, workflow.now(), name, "no such signal", inbox.shown(several(payloads)))
-        self.show_details()
 
     @workflow.update(description="max_cost_usd, max_tokens, max_iterations, max_time_minutes: those to change")
     def raise_limits(self, message: RaiseLimits) -> SessionStatus:
@@ -224,10 +194,32 @@ class AutonomousSession(Gated):
 
     @raise_limits.validator
     def _check_limits(self, message: RaiseLimits) -> None:
-        if self.state.status.is_final:
-            raise ApplicationError(f"the session is over ({self.state.status.value}); start a new one", type="Closed")
+        self._check_open()
         if why := limits.refusal(self.state, message):
             raise ApplicationError(why, type="Invalid")
+
+    @workflow.update(description="iteration: the checkpoint to go back to, with a new commit; 0 is the beginning")
+    def rollback(self, message: Rollback) -> SessionStatus:
+        if inbox.is_new(self.state, message):
+            inbox.roll_back(self.state, workflow.now(), message)
+            self.show_details()
+        return self.status()
+
+    @rollback.validator
+    def _check_rollback(self, message: Rollback) -> None:
+        self._check_open()
+        if why := inbox.no_rollback(self.state, message):
+            raise ApplicationError(why, type="Invalid")
+
+    @workflow.update(name="resume", description="as the signal, where a run has had all the signals it can take")
+    def on_resume_update(self, message: Resume) -> SessionStatus:
+        if inbox.is_new(self.state, message):
+            self.let_go_on(message)
+        return self.status()
+
+    @on_resume_update.validator
+    def _check_resume(self, message: Resume) -> None:
+        self._check_open()
 
     @workflow.query(description="where the session stands")
     def status(self) -> SessionStatus:
@@ -238,28 +230,15 @@ class AutonomousSession(Gated):
         kept = self.state.events
         return Events(events=kept, first_seq=kept[0].seq if kept else 0, last_seq=self.state.event_seq)
 
+    @workflow.query(description="what the session teaches, as its history shows it")
+    def lessons(self) -> Lessons:
+        status = self.state.status
+        return learning.lessons(self.spec, self.state, status if status.is_final else Status.FAILED)
+
     @workflow.query(description="the report, as markdown")
     def report(self) -> str:
         return reports.report(*self.known)
 
-    def received(self, kind: type[M], name: str, payload: RawValue) -> M | None:
-        """A signal as its model, once; what does not parse becomes an event that says so."""
-        message = inbox.parse(self.state, workflow.now(), kind, name, plain(payload))
-        return message if message is not None and inbox.is_new(self.state, message) else None
-
-    # ------------------------------------------------------------------ at hand
-
-    @property
-    def known(self) -> tuple[SessionSpec, SessionState, datetime]:
-        """Everything that a decision may depend on."""
-        return self.spec, self.state, workflow.now()
-
-    def card(self, result: ValidateResult) -> Scorecard:
-        return asks.new_card(self.state).model_copy(update={"commands": result.evidence, "setup": result.setup})
-
-    def note(self, kind: EventKind, text: str) -> None:
-        record.event(self.state, workflow.now(), kind, text)
-
-
-def _ran(result: ValidateResult) -> bool:
-    return result.outcome is Outcome.COMPLETED
+    def _check_open(self) -> None:
+        if self.state.status.is_final:
+            raise ApplicationError(f"the session is over ({self.state.status.value}); start a new one", type="Closed")

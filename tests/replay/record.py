@@ -24,9 +24,10 @@ from temporalio.client import WorkflowHistory
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import WorkflowEnvironment
 
-from tests.workflows.conftest import Bench, Handle, reaches, time_skipping_server, workers
+from tests.workflows.conftest import Bench, Handle, eventually, reaches, time_skipping_server, workers
 from tests.workflows.fakes import PRICE, Working, World, in_turn, unavailable
-from workflows.contracts.messages import RaiseLimits
+from workflows.contracts.answers import PlannedStep
+from workflows.contracts.messages import RaiseLimits, Rollback
 from workflows.contracts.outcome import Outcome
 from workflows.contracts.state import Status
 from workflows.session import CONTINUE_AFTER_ITERATIONS, AutonomousSession
@@ -91,11 +92,13 @@ async def paused_now_and_told_nonsense(bench: Bench) -> Handle:
 
 async def stuck_then_helped(bench: Bench) -> Handle:
     world = bench.world
-    world.passes_at = 1
-    world.judge_says = world.changes = lambda _iteration: False
+    world.passes_at = 99
+    world.changes = lambda _iteration: False
+    world.fixes = lambda _iteration: "the same again"
     handle = await bench.start()
     await reaches(handle, Status.PAUSED)
-    world.judge_says = world.changes = lambda _iteration: True
+    world.passes_at = 1
+    world.changes = lambda _iteration: True
     await handle.signal("resume")
     return handle
 
@@ -133,6 +136,64 @@ async def usage_limit_paused(bench: Bench) -> Handle:
     return handle
 
 
+async def fell_and_went_back(bench: Bench) -> Handle:
+    rates = {1: 0.8, 2: 0.5, 3: 0.4}
+    bench.world.passes_at = 4
+    bench.world.rates = lambda iteration: rates.get(iteration, 0.0)
+    return await bench.start()
+
+
+async def rolled_back_while_paused(bench: Bench) -> Handle:
+    bench.world.passes_at = 3
+    handle = await bench.start(max_iterations=2)
+    paused = await reaches(handle, Status.PAUSED)
+    await handle.execute_update(AutonomousSession.rollback, Rollback(iteration=1))
+    await eventually(handle, lambda s: s.status is Status.PAUSED and s.commit != paused.commit)
+    await handle.execute_update(AutonomousSession.raise_limits, RaiseLimits(max_iterations=5))
+    return handle
+
+
+async def several_approaches(bench: Bench) -> Handle:
+    """A child for each; the second gets there, the others do not."""
+    bench.world.passes_at = 99
+    bench.world.approaches = ("rhyme it", "shorten it")
+    bench.world.reaches = {"rhyme it": 0.0, "shorten it": 1.0}
+    return await bench.start(recovery_strategies=["parallel"])
+
+
+async def rejected_edited_and_approved(bench: Bench) -> Handle:
+    bench.world.passes_at = 1
+    handle = await bench.start(mode="iterative")
+    await _waits(handle, "plan")
+    await handle.execute_update("reject", {"request": "plan", "reason": "shorter", "by": "ada"})
+    await _waits(handle, "plan-2")
+    plan = {"steps": [{"title": "all of it", "instructions": "write it"}], "criteria": []}
+    await handle.execute_update("approve", {"request": "plan-2", "plan": plan, "by": "ada"})
+    await _waits(handle, "iteration-1")
+    await handle.execute_update("reject", {"request": "iteration-1", "reason": "rhyme it", "by": "ada"})
+    await _waits(handle, "iteration-2")
+    await handle.execute_update("approve", {"request": "iteration-2", "by": "ada"})
+    return handle
+
+
+async def approval_timed_out(bench: Bench) -> Handle:
+    bench.world.passes_at = 1
+    return await bench.start(mode="iterative", approval_timeout_minutes=5, on_approval_timeout="continue")
+
+
+async def steps_changed_by_guidance(bench: Bench) -> Handle:
+    working = Working()
+    bench.world.before["execute"] = working
+    bench.world.steps = bench.world.passes_at = 3
+    bench.world.new_steps = [PlannedStep(id="s3", title="step 3", instructions="work")]
+    handle = await bench.start()
+    await working.started.wait()
+    await handle.signal("steer", "no second step")
+    await eventually(handle, lambda s: bool(s.guidance))
+    working.enough.set()
+    return handle
+
+
 SCENARIOS: list[Scenario] = [
     completed_after_a_fix,
     confirmed_at_the_second_try,
@@ -148,7 +209,17 @@ SCENARIOS: list[Scenario] = [
     host_lost,
     worker_failed_and_tried_again,
     usage_limit_paused,
+    fell_and_went_back,
+    rolled_back_while_paused,
+    several_approaches,
+    rejected_edited_and_approved,
+    approval_timed_out,
+    steps_changed_by_guidance,
 ]
+
+
+async def _waits(handle: Handle, request: str) -> None:
+    await eventually(handle, lambda s: s.approval is not None and s.approval.request == request)
 
 
 async def _working(bench: Bench) -> Handle:

@@ -15,17 +15,20 @@ from uuid import uuid4
 
 import pytest_asyncio
 from temporalio.client import WorkflowHandle, WorkflowHistory
+from temporalio.common import SearchAttributePair, TypedSearchAttributes
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
+from overnight.base.thinking import patient
 from tests.workflows.fakes import World, spec
 from workflows.calls import turns_queue
 from workflows.contracts.state import SessionResult, SessionStart, Status
 from workflows.contracts.status import SessionStatus
-from workflows.gated import SEARCH_ATTRIBUTES
+from workflows.gated import OWNER, SEARCH_ATTRIBUTES
 from workflows.session import AutonomousSession
+from workflows.step import PlanStep
 
 T = TypeVar("T")
 Handle = WorkflowHandle[AutonomousSession, SessionResult]
@@ -76,13 +79,16 @@ class Bench:
         real_time: bool = False,
         start_signal: str | None = None,
         signal_args: list[Any] | None = None,
+        owner: str | None = None,
         **changes: Any,
     ) -> Handle:
         """A session; with ``real_time`` its timers are real, to look at it while it waits."""
         with self.env.with_time_skipping_disabled() if real_time else nullcontext():
-            return await self._start(start_signal, signal_args or [], changes)
+            return await self._start(start_signal, signal_args or [], owner, changes)
 
-    async def _start(self, start_signal: str | None, signal_args: list[Any], changes: dict[str, Any]) -> Handle:
+    async def _start(
+        self, start_signal: str | None, signal_args: list[Any], owner: str | None, changes: dict[str, Any]
+    ) -> Handle:
         session_id = f"test-{uuid4().hex[:12]}"
         return await self.env.client.start_workflow(
             AutonomousSession.run,
@@ -94,6 +100,7 @@ class Bench:
             static_details="# the goal\n\nwrite a poem",
             start_signal=start_signal,
             start_signal_args=signal_args,
+            search_attributes=TypedSearchAttributes([SearchAttributePair(OWNER, owner)] if owner else []),
         )
 
     async def run(self, **changes: Any) -> SessionResult:
@@ -132,11 +139,12 @@ async def workers(
             decides = Worker(
                 env.client,
                 task_queue=queue,
-                workflows=[AutonomousSession],
+                workflows=[AutonomousSession, PlanStep],
+                activities=world.light(),
                 # A bug in workflow code fails the test instead of hanging it.
                 workflow_failure_exception_types=[Exception],
             )
-            await stack.enter_async_context(decides)
+            await stack.enter_async_context(patient(decides))
         if act:
             acts = Worker(
                 env.client,

@@ -13,7 +13,9 @@ from temporalio.exceptions import ApplicationError
 
 from workflows.calls import MODEL_UNAVAILABLE
 from workflows.contracts.answers import DiagnosisAnswer, PlanAnswer, PlannedStep, ReflectionAnswer
-from workflows.contracts.evidence import CommandEvidence, Quote, Verdict
+from workflows.contracts.applied import Known, RecallAsked
+from workflows.contracts.evidence import ArtifactRef, CommandEvidence, Quote, Verdict
+from workflows.contracts.knowledge import LearnRequest, LearnResult
 from workflows.contracts.outcome import CallReport, Outcome, Usage
 from workflows.contracts.requests import (
     Beat,
@@ -22,17 +24,21 @@ from workflows.contracts.requests import (
     DiagnoseResult,
     ExecuteRequest,
     ExecuteResult,
+    ForkRequest,
+    ForkResult,
     JudgeRequest,
     JudgeResult,
     PlanRequest,
     PlanResult,
     ReflectRequest,
     ReflectResult,
+    RestoreRequest,
+    RestoreResult,
     ValidateRequest,
     ValidateResult,
 )
 from workflows.contracts.spec import Limits, Models, Project, SessionSpec
-from workflows.policy import criteria
+from workflows.policy import agreed
 
 T = TypeVar("T")
 
@@ -70,18 +76,45 @@ class World:
     steps: int = 1
     passes_at: int = 2
     """Iteration from which on the validation command passes."""
+    rates: Callable[[int], float] | None = None
+    """Share of checks that pass while the command does not; none unless it says so."""
     judge_says: Callable[[int], bool] = lambda _iteration: True
     quotes_exist: bool = True
     clean_passes: Callable[[int], bool] = lambda _iteration: True
     prints: Callable[[int], str] = lambda iteration: f"{iteration} failed"
+    fixes: Callable[[int], str] = lambda iteration: f"turn {sha(str(iteration))}"
     changes: Callable[[int], bool] = lambda _iteration: True
     """Whether an execute changes the tree."""
     before: dict[str, Hook] = field(default_factory=dict)
     """Per activity: something to do first, which may give the report itself."""
     requests: list[Any] = field(default_factory=list)
     strategy: str | None = "try the other way"
+    new_steps: list[PlannedStep] | None = None
+    """The steps that a reflection wants from then on."""
     host: str | None = None
     """Where the session's worktree is said to be."""
+    trees: dict[str, str] = field(default_factory=dict)
+    """By commit."""
+    commits: dict[int, str] = field(default_factory=lambda: {0: sha("base")})
+    """The last checkpoint of each iteration."""
+    stands_on: dict[str, int] = field(default_factory=dict)
+    """By commit: the iteration whose work its tree is."""
+    approaches: tuple[str, ...] = ()
+    """What a reflection names that is asked for several."""
+    reaches: dict[str, float] = field(default_factory=dict)
+    """By approach: the share of checks that pass after its first execute."""
+    knows: Callable[[RecallAsked], Known] = lambda _asked: Known()
+    asked: list[RecallAsked] = field(default_factory=list)
+    learned: list[LearnRequest] = field(default_factory=list)
+    recalls: Callable[[Any], Awaitable[None]] | None = None
+    exits: int = 1
+    """How the validation command ends while it does not pass."""
+    held_out: list[int] = field(default_factory=list)
+    """How the held-out checks end, one exit code a run; then they pass."""
+    learns: Callable[[Any], Awaitable[None]] | None = None
+    """Something that happens before the store answers, or has kept what it is told."""
+    reached: dict[str, float] = field(default_factory=dict)
+    """By commit: what the approach has reached whose work it is."""
 
     def seen(self, kind: type[T]) -> list[T]:
         return [r for r in self.requests if isinstance(r, kind)]
@@ -92,7 +125,25 @@ class World:
         return await hook(request) if hook else None
 
     def activities(self) -> list[Callable[..., Any]]:
-        return [self.plan, self.execute, self.validate, self.judge, self.diagnose, self.reflect]
+        calls: list[Callable[..., Any]] = [self.plan, self.execute, self.validate, self.judge, self.diagnose]
+        return [*calls, self.reflect, self.restore, self.fork]
+
+    def light(self) -> list[Callable[..., Any]]:
+        return [self.recall, self.learn]
+
+    @activity.defn(name="recall")
+    async def recall(self, asked: RecallAsked) -> Known:
+        self.asked.append(asked)
+        if self.recalls is not None:
+            await self.recalls(asked)
+        return self.knows(asked)
+
+    @activity.defn(name="learn")
+    async def learn(self, request: LearnRequest) -> LearnResult:
+        self.learned.append(request)
+        if self.learns is not None:
+            await self.learns(request)
+        return LearnResult(saved=[hashlib.sha256(one.title.encode()).hexdigest() for one in request.learnings])
 
     @activity.defn(name="plan")
     async def plan(self, request: PlanRequest) -> PlanResult:
@@ -111,7 +162,8 @@ class World:
         return PlanResult(
             outcome=Outcome.COMPLETED,
             base=sha("base"),
-            plan=criteria.plan_from(answer, given),
+            held_out=ArtifactRef(sha256="f" * 64, size_bytes=1) if self.held_out else None,
+            plan=agreed.plan_from(answer, given),
             usage=used(),
             host=self.host,
         )
@@ -124,10 +176,16 @@ class World:
         if early and early.outcome not in WORKED:
             return ExecuteResult(**_fields(early))
         changed = self.changes(request.site.iteration)
+        made = checkpoint(request, changed)
+        self.trees[made.commit] = made.tree
+        self.commits[made.iteration] = made.commit
+        self.stands_on[made.commit] = made.iteration
+        if request.brief.strategy in self.reaches:
+            self.reached[made.commit] = self.reaches[request.brief.strategy]
         result = ExecuteResult(
             outcome=Outcome.COMPLETED,
             usage=used(),
-            checkpoint=checkpoint(request, changed),
+            checkpoint=made,
             summary="I did it",
             seconds=1,
             host=self.host,
@@ -141,9 +199,17 @@ class World:
     async def validate(self, request: ValidateRequest) -> ValidateResult:
         if early := await self._enter("validate", request):
             return ValidateResult(**_fields(early))
-        iteration = request.site.iteration
-        passed = iteration >= self.passes_at and (not request.clean or self.clean_passes(iteration))
         commit = request.site.commit or sha("base")
+        if request.held_out is not None:
+            code = self.held_out.pop(0) if self.held_out else 0
+            hidden = CommandEvidence(
+                criterion="held-out", commit=commit, clean=True, exit_code=code, rate=float(not code)
+            )
+            return ValidateResult(outcome=Outcome.COMPLETED, host=self.host, evidence=[hidden])
+        # What holds depends on the tree, not on the moment.
+        iteration = self.stands_on.get(commit, request.site.iteration)
+        passed = iteration >= self.passes_at and (not request.clean or self.clean_passes(iteration))
+        passed = passed or self.reached.get(commit) == 1.0
         return ValidateResult(
             outcome=Outcome.COMPLETED,
             host=self.host,
@@ -152,8 +218,8 @@ class World:
                     criterion=c.criterion,
                     commit=commit,
                     clean=request.clean,
-                    exit_code=0 if passed else 1,
-                    rate=float(passed),
+                    exit_code=0 if passed else self.exits,
+                    rate=1.0 if passed else self.reached.get(commit, self.rates(iteration) if self.rates else 0.0),
                     tail="ok" if passed else self.prints(iteration),
                 )
                 for c in request.checks
@@ -178,7 +244,10 @@ class World:
         if early := await self._enter("diagnose", request):
             return DiagnoseResult(**_fields(early))
         diagnosis = DiagnosisAnswer(
-            root_cause=f"cause {request.site.iteration}", fix="mend it", category="logic", confidence="high"
+            root_cause=f"cause {request.site.iteration}",
+            fix=self.fixes(request.site.iteration),
+            category="logic",
+            confidence="high",
         )
         return DiagnoseResult(outcome=Outcome.COMPLETED, diagnosis=diagnosis, usage=used())
 
@@ -186,8 +255,39 @@ class World:
     async def reflect(self, request: ReflectRequest) -> ReflectResult:
         if early := await self._enter("reflect", request):
             return ReflectResult(**_fields(early))
-        reflection = ReflectionAnswer(change_approach=self.strategy is not None, new_strategy=self.strategy)
+        reflection = ReflectionAnswer(
+            change_approach=self.strategy is not None,
+            new_strategy=self.strategy,
+            steps=self.new_steps,
+            approaches=list(self.approaches) if request.approaches else [],
+        )
         return ReflectResult(outcome=Outcome.COMPLETED, reflection=reflection, usage=used())
+
+    @activity.defn(name="restore")
+    async def restore(self, request: RestoreRequest) -> RestoreResult:
+        if early := await self._enter("restore", request):
+            return RestoreResult(**_fields(early))
+        to = request.to or self.commits.get(request.iteration or 0)
+        if to is None:
+            return RestoreResult(outcome=Outcome.NO_ANSWER, detail="no such checkpoint")
+        start = request.site.commit or sha("base")
+        made = Checkpoint(
+            commit=sha(f"{start} restored {to}"),
+            tree=self.trees.get(to, sha("base tree")),
+            parent=to,
+            iteration=request.site.iteration,
+        )
+        self.trees[made.commit] = made.tree
+        self.stands_on[made.commit] = self.stands_on.get(to, 0)
+        if to in self.reached:
+            self.reached[made.commit] = self.reached[to]
+        return RestoreResult(outcome=Outcome.COMPLETED, host=self.host, checkpoint=made)
+
+    @activity.defn(name="fork")
+    async def fork(self, request: ForkRequest) -> ForkResult:
+        if early := await self._enter("fork", request):
+            return ForkResult(**_fields(early))
+        return ForkResult(outcome=Outcome.COMPLETED, host=self.host)
 
 
 WORKED = {
@@ -206,7 +306,7 @@ def used() -> Usage:
 
 def checkpoint(request: ExecuteRequest, changed: bool) -> Checkpoint:
     parent = request.site.commit or sha("base")
-    attempt = f"{request.site.iteration} {request.conversation}"
+    attempt = f"{request.site.session_id} {request.site.iteration} {request.conversation}"
     return Checkpoint(
         commit=sha(f"{parent} {attempt}"),
         tree=sha(f"tree {attempt}") if changed else sha("same tree"),

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from functools import partial
 from uuid import uuid4
+
+import pytest
 
 from tests.workflows.conftest import (
     Bench,
@@ -119,3 +122,18 @@ async def test_messages_that_come_while_it_continues_are_delivered_once() -> Non
 
 def is_past(iteration: int, status: SessionStatus) -> bool:
     return status.iteration > iteration
+
+
+@pytest.mark.chaos
+async def test_a_storm_of_messages_to_one_that_rests_ends_in_a_fresh_history(new_bench: NewBench) -> None:
+    bench = await new_bench(World(passes_at=1))
+    first = await bench.start(start_signal="pause", signal_args=[{"reason": "lunch"}], real_time=True)
+    handle: Handle = bench.env.client.get_workflow_handle_for(AutonomousSession.run, first.id)
+    await eventually(handle, lambda s: s.status is Status.PAUSED)
+    for _ in range(CONTINUE_AFTER_EVENTS // 40):
+        await asyncio.gather(*(handle.signal("pause", {"reason": "still lunch"}) for _ in range(50)))
+    while (await handle.describe()).run_id == first.first_execution_run_id:
+        await handle.signal("pause", {"reason": "still lunch"})
+    assert (await eventually(handle, lambda s: s.status is Status.PAUSED)).reason == "paused by a person: lunch"
+    await handle.signal("resume")
+    assert (await handle.result()).status is Status.COMPLETED

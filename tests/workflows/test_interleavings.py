@@ -20,9 +20,9 @@ from temporalio.testing import WorkflowEnvironment
 
 from tests.workflows.conftest import Bench, Handle, time_skipping_server, workers
 from tests.workflows.fakes import PRICE, World, checkpoint, used
-from workflows.contracts.messages import RaiseLimits
+from workflows.contracts.messages import RaiseLimits, Rollback
 from workflows.contracts.outcome import CallReport, Outcome, Usage
-from workflows.contracts.requests import Beat, ExecuteRequest, ExecuteResult
+from workflows.contracts.requests import Beat, ExecuteRequest, ExecuteResult, RestoreRequest
 from workflows.contracts.state import SessionResult, Status
 from workflows.session import AutonomousSession
 
@@ -90,7 +90,7 @@ async def chatter(handle: Handle, random: Random, refused: set[str]) -> set[str]
 
 
 async def _one(handle: Handle, random: Random, number: int, sent: set[str]) -> None:
-    match random.randrange(8):
+    match random.randrange(9):
         case 0 | 1:
             text = f"guidance {number}"
             message = {"guidance": text, "id": f"m{number}", "when": random.choice(["now", "next_step"])}
@@ -106,28 +106,66 @@ async def _one(handle: Handle, random: Random, number: int, sent: set[str]) -> N
         case 6:
             with suppress(WorkflowUpdateFailedError):
                 await handle.execute_update(AutonomousSession.raise_limits, RaiseLimits(max_cost_usd=100 + number))
+        case 7:
+            with suppress(WorkflowUpdateFailedError):  # an iteration that has no checkpoint yet
+                await handle.execute_update(AutonomousSession.rollback, Rollback(iteration=random.randrange(4)))
         case _:
             await handle.signal("steer", args=["two", "arguments"])
 
 
-@pytest.mark.parametrize("seed", range(7))
-async def test_nothing_is_lost_and_nothing_is_done_twice(restless: WorkflowEnvironment, seed: int) -> None:
+async def answers(handle: Handle, random: Random, sent: set[str]) -> None:
+    """A person who approves or rejects what waits, late and twice, until somebody stops them."""
+    answered: list[dict[str, str]] = []
+    while True:
+        await asyncio.sleep(random.random() * 0.05)
+        with suppress(RPCError, WorkflowUpdateFailedError):  # between two runs, or after the end; or too late
+            if answered and random.random() < 0.3:
+                await handle.execute_update("approve", {**random.choice(answered), "by": "late"})
+            status = await handle.query(AutonomousSession.status)
+            if (waits := status.approval) is None:
+                continue
+            answered.append({"request": waits.request})
+            reason = f"not {waits.request}"
+            if 0 < status.iteration < ITERATIONS and random.random() < 0.4:
+                message = {"request": waits.request, "reason": reason, "by": "ada"}
+                while reason not in sent:  # whose reply was lost may say so again
+                    with suppress(RPCError):
+                        await handle.execute_update("reject", message)
+                        sent.add(reason)
+            else:
+                await handle.execute_update("approve", {"request": waits.request, "by": "ada"})
+
+
+SEEDS = [*((n, "autonomous") for n in range(7)), (7, "iterative"), (8, "iterative")]
+QUICK = (0, 7)
+"""The others are many and take long."""
+
+
+@pytest.mark.parametrize(
+    ("seed", "mode"), [pytest.param(*one, marks=[] if one[0] in QUICK else pytest.mark.chaos) for one in SEEDS]
+)
+async def test_nothing_is_lost_and_nothing_is_done_twice(restless: WorkflowEnvironment, seed: int, mode: str) -> None:
     random = Random(seed)  # noqa: S311 (to play, not to hide)
     slow = Slow(random)
     world = World(passes_at=ITERATIONS, before=dict.fromkeys(CALLS, slow))
     queue, refused = f"q-{uuid4().hex[:8]}", set[str]()
     async with workers(restless, queue, world):
         handle = await Bench(restless, world, queue).start(
-            real_time=True, max_cost_usd=1_000, max_iterations=100, max_time_minutes=1_000
+            real_time=True, max_cost_usd=1_000, max_iterations=100, max_time_minutes=1_000, mode=mode
         )
         latest: Handle = restless.client.get_workflow_handle_for(AutonomousSession.run, handle.id)
-        talking = asyncio.create_task(chatter(latest, random, refused))
+        talking, reasons = asyncio.create_task(chatter(latest, random, refused)), set[str]()
+        answering = asyncio.create_task(answers(latest, random, reasons)) if mode == "iterative" else None
         result: SessionResult = await handle.result()
-        sent = await talking
+        sent = await talking | reasons
+        if answering is not None:
+            answering.cancel()
         record = await latest.query(AutonomousSession.status)
         events = (await latest.query(AutonomousSession.events)).events
         described = await latest.describe()
-    assert (result.status, result.iterations) == (Status.COMPLETED, ITERATIONS)
+    assert result.status is Status.COMPLETED
+    # Whoever goes back from the last one asks for one more.
+    assert ITERATIONS <= result.iterations <= ITERATIONS + len(world.seen(RestoreRequest))
     assert described.run_id != handle.first_execution_run_id, "it was never continued as new"
 
     assert {text: n for text, n in slow.heard.items() if n != 1} == {}, "guidance was delivered twice"
@@ -137,6 +175,6 @@ async def test_nothing_is_lost_and_nothing_is_done_twice(restless: WorkflowEnvir
     assert result.usage.cost_usd == pytest.approx(PRICE * slow.charged)
 
     executes = world.seen(ExecuteRequest)
-    assert sorted({e.site.iteration for e in executes}) == list(range(1, ITERATIONS + 1))
+    assert sorted({e.site.iteration for e in executes}) == list(range(1, result.iterations + 1))
     assert all(b.site.iteration - a.site.iteration in (0, 1) for a, b in pairwise(executes))
     assert [e.seq for e in events] == list(range(events[0].seq, events[-1].seq + 1))

@@ -6,11 +6,13 @@ from typing import Any
 
 from temporalio.api.sdk.v1 import WorkflowMetadata
 from temporalio.client import WorkflowExecution, WorkflowExecutionDescription
+from temporalio.common import SearchAttributeIndexedValueType as Kind
 
+from overnight.stack import server
 from tests.workflows.conftest import Handle, NewBench, reaches, until
 from tests.workflows.fakes import PRICE, Working, World
 from workflows.contracts.state import Status
-from workflows.contracts.status import Glance
+from workflows.contracts.status import Events, Glance
 from workflows.gated import GLANCE, SEARCH_ATTRIBUTES
 
 
@@ -28,6 +30,11 @@ async def details(handle: Handle) -> str:
     return metadata.current_details
 
 
+def test_the_embedded_server_knows_every_search_attribute_from_its_start() -> None:
+    kinds = {Kind.KEYWORD: "Keyword", Kind.INT: "Int", Kind.DOUBLE: "Double"}
+    assert {key.name: kinds[key.indexed_value_type] for key in SEARCH_ATTRIBUTES} == server.SEARCH_ATTRIBUTES
+
+
 async def test_describe_tells_where_a_session_stands(new_bench: NewBench) -> None:
     working = Working()
     handle = await (await new_bench(World(passes_at=1, before={"execute": working}))).start()
@@ -38,6 +45,7 @@ async def test_describe_tells_where_a_session_stands(new_bench: NewBench) -> Non
         "OvernightProject": "fake",
         "OvernightIteration": 1,
         "OvernightCostUsd": PRICE,
+        "OvernightRecovery": "none",
     }
     seen = await glance(handle)
     assert (seen.goal, seen.criteria_met, seen.criteria, seen.max_iterations) == ("write a poem", 0, 2, 50)
@@ -45,14 +53,15 @@ async def test_describe_tells_where_a_session_stands(new_bench: NewBench) -> Non
     await handle.result()
     assert attributes(await handle.describe()) == {
         "OvernightStatus": "completed",
-        "OvernightPhase": "validate",
+        "OvernightPhase": "learn",
         "OvernightProject": "fake",
         "OvernightIteration": 1,
         "OvernightCostUsd": 3 * PRICE,
+        "OvernightRecovery": "none",
     }
     seen = await glance(handle)
     assert (seen.progress, seen.criteria_met) == (100, 2)
-    assert seen.next.startswith("Done: see the report and take the branch overnight/test-")
+    assert seen.next.startswith("Done: see the report, and take the branch (`overnight checkout test-")
 
 
 async def test_lists_find_sessions_by_status(new_bench: NewBench) -> None:
@@ -78,7 +87,7 @@ async def test_the_web_ui_is_readable(new_bench: NewBench) -> None:
     assert "**Goal:** write a poem" in shown
     assert "**running** · execute · iteration 1 of 50" in shown
     assert "| validation: the validation command passes | no | exit code 1" in shown
-    assert "- [ ] step 1" in shown
+    assert "- [ ] s1: step 1" in shown
     await handle.signal("steer", {"guidance": "use roses", "id": "m1"})
     await handle.signal("steer", 17)
 
@@ -87,10 +96,14 @@ async def test_the_web_ui_is_readable(new_bench: NewBench) -> None:
         return now if "not understood" in now else None
 
     shown = await until(with_both)
-    assert "- m1: use roses (waiting)" in shown
+    assert "- m1: use roses (waits for the next execute)" in shown
     working.enough.set()
-    await handle.result()
+    result = await handle.result()
     assert "**completed**" in await details(handle)
+    assert "no test was seen" in result.report, "the command passed, and nobody knows of a test"
+    events = await handle.query("events", result_type=Events)
+    noted = [e.text for e in events.events if "no test was seen to run" in e.text]
+    assert noted == ["validation ended well, but no test was seen to run"], "said once"
 
 
 async def test_history_has_a_summary_for_every_call_and_wait(new_bench: NewBench) -> None:
@@ -104,15 +117,18 @@ async def test_history_has_a_summary_for_every_call_and_wait(new_bench: NewBench
         if e.HasField("activity_task_scheduled_event_attributes")
     ]
     assert summaries == [
+        "recall: this goal",
         "plan: write a poem",
         "baseline: 1 check",
         "execute #1: step 1",
         "validate #1: 1 check",
+        "recall: this failure",
         "diagnose #1: validation",
         "execute #2: fix: cause 1",
         "validate #2: 1 check",
         "judge #2: 1 criterion",
         "confirm in a clean clone #2: 1 check",
+        "learn: 5 learnings",
     ]
     attributes_upserted = sum(e.HasField("upsert_workflow_search_attributes_event_attributes") for e in history.events)
     assert attributes_upserted <= len(summaries) + 1, "once a phase and once at the end"

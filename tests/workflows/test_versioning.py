@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from uuid import uuid4
 
+import pytest
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
@@ -17,13 +18,16 @@ from worker import versioning
 from workflows.calls import turns_queue
 from workflows.contracts.state import Status
 from workflows.session import AutonomousSession
+from workflows.step import PlanStep
+
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
 
 
 @asynccontextmanager
 async def version(env: WorkflowEnvironment, queue: str, world: World, build: str) -> AsyncIterator[None]:
     chosen = versioning(Settings(build_id=build, deployment=queue))
     async with (
-        Worker(env.client, task_queue=queue, workflows=[AutonomousSession], **chosen),
+        Worker(env.client, task_queue=queue, workflows=[AutonomousSession, PlanStep], **chosen),
         Worker(env.client, task_queue=turns_queue(queue), activities=world.activities(), **chosen),
     ):
         yield
