@@ -14,6 +14,9 @@ def finish(code: int) -> NoReturn:
 
     Not ``sys.exit``: the SDK's threads abort the interpreter at its exit now and then (temporalio/sdk-python#300).
     """
+    if (tracing := sys.modules.get("overnight.base.tracing")) is not None:  # else there is nothing to flush
+        with suppress(Exception):
+            tracing.flush_traces()
     for stream in (sys.stdout, sys.stderr):
         with suppress(Exception):
             stream.flush()

@@ -25,12 +25,24 @@ def permits(at_most: EgressMode, mode: EgressMode) -> bool:
 
 
 def _absolute(path: Path) -> Path:
-    return path.expanduser().absolute()
+    try:
+        return _expanded(path).absolute()
+    except OSError:  # the folder that a relative one begins from is gone
+        raise PydanticCustomError("relative", "{path} is not written in full", {"path": repr(str(path))}) from None
+
+
+def _expanded(path: Path) -> Path:
+    """``path`` with ``~`` as the home that it stands for."""
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        said = "no home folder is known for {path}; write it in full"
+        raise PydanticCustomError("no_home", said, {"path": repr(str(path))}) from None
 
 
 def _folder(path: Path) -> Path:
     """A folder to show in the sandbox. The worker has another working directory, so it is written in full."""
-    full = Path(os.path.normpath(path.expanduser()))
+    full = Path(os.path.normpath(_expanded(path)))
     if not full.is_absolute():
         raise PydanticCustomError("relative", "{path} is not written in full", {"path": repr(str(path))})
     if full == Path(full.anchor):
@@ -65,6 +77,27 @@ def _from_json(text: str, kind: type[list[Any]] | type[dict[str, Any]]) -> objec
     return value
 
 
+def _traces(given: str | None) -> str | None:
+    if given is None or given.lower() in {"off", "otlp", "console"}:
+        return given.lower() if given else None
+    if not given.startswith("/"):
+        raise PydanticCustomError("destination", "must be otlp, console, off, or a file written in full", {})
+    return given
+
+
+def _page(given: str | None) -> str | None:
+    if given is None or re.match(r"https?://[^/\s]", given):
+        return given
+    raise PydanticCustomError("page", "must be an address that begins with http:// or https://", {})
+
+
+def _vault(given: str | None) -> str | None:
+    """A name alone would be a folder of wherever the worker stands."""
+    if given is None or given.startswith("/") or "://" in given or ":" in given.partition("/")[0]:
+        return given
+    raise PydanticCustomError("vault", "must be the base of git URLs, or a folder written in full", {})
+
+
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
 Folders = Annotated[list[Annotated[Path, AfterValidator(_folder)]], NoDecode, BeforeValidator(_entries(",:"))]
 Destinations = Annotated[list[str], NoDecode, BeforeValidator(_entries(","))]
@@ -87,7 +120,7 @@ class Settings(BaseSettings):
     ui_port: int | None = Field(default=None, ge=1, le=65535)
     """TCP port of the embedded Web UI on 127.0.0.1; a free one when unset."""
 
-    ui_url: str | None = None
+    ui_url: Annotated[str | None, AfterValidator(_page)] = None
     """Address of the Temporal Web UI, for links, when Temporal is not the embedded one."""
 
     max_cost_usd: float = Field(default=20.0, gt=0, le=10_000)
@@ -146,13 +179,34 @@ class Settings(BaseSettings):
     box_disk_gb: float = Field(default=20, ge=0.1, le=1_000_000)
     """What workspace and temporary files of one sandbox may grow by, in GB."""
 
-    vault_url: str | None = None
+    vault_url: Annotated[str | None, AfterValidator(_vault)] = Field(
+        default=None, examples=["ssh://git@git.example.com/vaults"]
+    )
     """Git URL prefix of the vault; a folder in the home when unset."""
 
     artifacts_url: str | None = Field(
         default=None, examples=["s3://bucket/prefix?endpoint=https://s3.example.com&region=eu-central-1"]
     )
     """Bucket of an S3-compatible service for artifacts, the same for all workers; a folder in the home when unset."""
+
+    knowledge_url: str | None = Field(
+        default=None, examples=["postgresql://overnight:password@db.example.com:5432/overnight"]
+    )
+    """PostgreSQL database for what sessions learn, the same for all workers; a file in the home when unset."""
+
+    knowledge_max_entries: int = Field(default=100_000, ge=100, le=10_000_000)
+    """Learnings that are kept; beyond, those go that were learned or used the longest ago."""
+
+    knowledge_max_days: int = Field(default=730, ge=1, le=36_500)
+    """How long a learning is kept that is neither learned again nor used, in days; what a person added stays."""
+
+    knowledge_model_path: AbsolutePath | None = None
+    """Folder of the embedding model by whose vectors knowledge is found: ``model.onnx``, and the tokenizer's files
+    unless it is all-MiniLM-L6-v2. When unset, the model of the extra ``semantic``."""
+
+    knowledge_allow_download: bool = False
+    """Let a worker that has no embedding model download one (90 MB) from its public hub. Otherwise knowledge is found
+    by words."""
 
     turn_slots: int | None = Field(default=None, ge=1, le=256)
     """Claude Code calls and validations at once on this worker; sized by memory when unset."""
@@ -163,11 +217,56 @@ class Settings(BaseSettings):
     grace_seconds: float = Field(default=20.0, ge=0, le=3600)
     """How long a worker that is told to stop lets running calls come to rest, in seconds."""
 
+    mcp_wait_seconds: float = Field(default=3600, ge=1, le=86_400)
+    """The longest that one call of the MCP server's wait lasts, in seconds, whatever it asks for: for clients that cut
+    long calls off."""
+
     build_id: str | None = Field(default=None, min_length=1, max_length=200)
     """Turns Temporal's worker versioning on: the version of this worker, such as a commit. Nothing is dispatched to a
     version before somebody makes it the current one."""
     deployment: str = Field(default="overnight", min_length=1, max_length=200)
     """The deployment's name in Temporal's worker versioning."""
+
+    mcp_projects: Destinations = Field(default=[], examples=["/srv/projects,https://git.example.com/team/"])
+    """Folders of this machine and prefixes of git URLs, between commas or as a JSON list, within which callers over
+    HTTP may name projects. With tokens, none unless set; without, any unless set."""
+
+    mcp_tokens: Destinations = Field(default=[], examples=["ada:read+control:<sha256 of the token>"])
+    """Tokens for MCP over HTTP beside those of ``overnight mcp token``, between commas or as a JSON list:
+    ``owner:scope+scope:sha256``. Only the hash of a token is here, never the token."""
+
+    mcp_hosts: Destinations = Field(default=[], examples=["overnight.example.com,10.1.2.3:8808"])
+    """Names (``host[:port]``, between commas, or as a JSON list) by which callers over HTTP reach the MCP server,
+    beside its own address."""
+
+    mcp_origins: Destinations = Field(default=[], examples=["https://tools.example.com"])
+    """Origins of web pages (between commas, or as a JSON list) whose scripts may call the MCP server over HTTP."""
+
+    mcp_state_key: str | None = None
+    """Secret of at least 32 characters, the same for all MCP servers behind one address; a file of the home when
+    unset."""
+
+    mcp_body_kb: int = Field(default=1_024, ge=4, le=65_536)
+    """Largest request to the MCP server over HTTP, in kB."""
+
+    mcp_request_seconds: float = Field(default=10.0, ge=0.1, le=600)
+    """How long a caller over HTTP may take to send a request's head, and again for its body, in seconds."""
+
+    mcp_requests_per_minute: int = Field(default=600, ge=1, le=1_000_000)
+    """Requests of one token, or of one address that has none, to one MCP server over HTTP."""
+
+    mcp_at_once: int = Field(default=64, ge=1, le=10_000)
+    """Requests of one token under way at once in one MCP server, waits included."""
+
+    mcp_waits_at_once: int = Field(default=16, ge=1, le=10_000)
+    """Waits of one token under way at once in one MCP server."""
+
+    traces: Annotated[str | None, AfterValidator(_traces)] = Field(
+        default=None, max_length=1_000, examples=["otlp", "/var/log/overnight/traces.jsonl"]
+    )
+    """Where spans go: ``otlp``, a collector that the usual ``OTEL_EXPORTER_OTLP_*`` variables name; ``console``,
+    standard error; a file, written in full, for lines of JSON; or ``off``. When unset: ``otlp`` where
+    ``OTEL_EXPORTER_OTLP_ENDPOINT`` is set."""
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "json", "console"] = "auto"

@@ -9,11 +9,13 @@ from contextlib import suppress
 from typing import Any, TextIO
 
 import structlog
+from opentelemetry import trace
 from temporalio import activity, workflow
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
 from overnight.base.redaction import Redactor, known_secrets
 from overnight.base.settings import Settings
+from overnight.base.tracing import describe, trace_id
 
 _NOISY = ("httpx2", "httpcore2", "uvicorn", "asyncio", "claude_agent_sdk", "mcp")
 
@@ -28,6 +30,7 @@ def configure_logging(settings: Settings, stream: TextIO | None = None, redactor
     as_json = settings.log_format == "json" or (settings.log_format == "auto" and not out.isatty())
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
+        _with_trace,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.ExtraAdder(),
@@ -66,6 +69,13 @@ def configure_logging(settings: Settings, stream: TextIO | None = None, redactor
     # Context belongs into fields, not into the message.
     workflow.logger.workflow_info_on_message = False
     activity.logger.activity_info_on_message = False
+
+
+def _with_trace(_logger: Any, _name: str, line: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """A line that belongs to a trace names it."""
+    if (found := trace_id()) and "trace_id" not in line:
+        line["trace_id"] = found
+    return line
 
 
 class _Redact:
@@ -109,5 +119,7 @@ class _BindActivity(ActivityInboundInterceptor):
             "attempt": info.attempt,
             "iteration": getattr(site, "iteration", None),
         }
+        told = {"overnight.attempt": info.attempt, "overnight.iteration": bound["iteration"]}
+        describe(trace.get_current_span(), told)
         with structlog.contextvars.bound_contextvars(**{k: v for k, v in bound.items() if v is not None}):
             return await self.next.execute_activity(input)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import re
+from functools import cache
 
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
-from temporalio.envconfig import ClientConfig
+from temporalio.envconfig import ClientConfig, ClientConnectConfig
+from temporalio.runtime import LogForwardingConfig, LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
 from temporalio.service import RPCError, RPCStatusCode
 
+from overnight.base.traced_client import TracedClient
 from workflows.gated import SEARCH_ATTRIBUTES
 
 TASK_QUEUE = "overnight"
@@ -24,10 +29,56 @@ def is_external() -> bool:
 
 
 async def connect(address: str | None = None, namespace: str | None = None) -> Client:
-    """A client for ``address``, or for what the environment configures. Raises ``RuntimeError`` when out of reach."""
+    """A client for ``address``, or for what the environment configures.
+
+    Raises ``RuntimeError`` in words when it is out of reach, or when what is configured leads nowhere.
+    """
     if address is not None:
-        return await Client.connect(address, namespace=namespace or "default", data_converter=pydantic_data_converter)
-    return await Client.connect(**ClientConfig.load_client_connect_config(), data_converter=pydantic_data_converter)
+        chosen = ClientConnectConfig(target_host=address, namespace=namespace or "default")
+    else:
+        try:
+            chosen = ClientConfig.load_client_connect_config()
+        except OSError as error:  # a file of TLS that is not there
+            raise RuntimeError(f"{error.filename} cannot be read: {error.strerror}") from None
+    if not (target := chosen.get("target_host") or ""):
+        raise RuntimeError("no address is named there; set TEMPORAL_ADDRESS, such as 127.0.0.1:7233")
+    if "://" in target:
+        raise RuntimeError(f"{target}: an address is host:port, such as 127.0.0.1:7233, with nothing before it")
+    try:
+        return await Client.connect(
+            **chosen, data_converter=pydantic_data_converter, runtime=_runtime(), interceptors=[TracedClient()]
+        )
+    except RuntimeError as error:
+        raise RuntimeError(f"{target}: {_in_words(str(error))}") from None
+
+
+@cache
+def _runtime() -> Runtime:
+    """The SDK's own runtime, once a process: what it logs goes where this process logs, and nowhere by itself.
+
+    Left alone, it prints on standard output, between the lines that a program reads there.
+    """
+    logger = logging.getLogger("temporalio.core")
+    logger.addHandler(logging.NullHandler())  # a process that sets up no logging says nothing of it
+    forwarded = LoggingConfig(
+        filter=TelemetryFilter(core_level="WARN", other_level="ERROR"), forwarding=LogForwardingConfig(logger=logger)
+    )
+    return Runtime(telemetry=TelemetryConfig(logging=forwarded))
+
+
+_REFUSALS = (
+    (re.compile("dns error", re.IGNORECASE), "its name cannot be resolved"),
+    (re.compile("refused", re.IGNORECASE), "nothing listens there"),
+    (re.compile("timed out|timeout|deadline", re.IGNORECASE), "it does not answer"),
+    (re.compile("certificate|tls|handshake", re.IGNORECASE), "no TLS connection comes about"),
+    (re.compile("unreachable", re.IGNORECASE), "no network leads there"),
+    (re.compile(r"tonic::|\w+\("), "no connection comes about"),
+)
+
+
+def _in_words(said: str) -> str:
+    """What the SDK says of a connection that failed, without the terms of its libraries."""
+    return next((words for pattern, words in _REFUSALS if pattern.search(said)), said)
 
 
 async def ensure_search_attributes(client: Client) -> None:

@@ -99,3 +99,9 @@ def test_which_values_of_an_environment_are_secrets() -> None:
 @pytest.mark.parametrize("name", ["X_KEY", "x_token", "MY_SECRET_1", "PGPASSWORD", "AWS_CREDENTIAL", "DB_PASS"])
 def test_every_telling_name(name: str) -> None:
     assert known_secrets({name: "some-Value-19"}) == ["some-Value-19"]
+
+
+def test_what_a_collector_of_traces_is_told() -> None:
+    headers = "authorization=Basic%20dXNlcjpwYXNzd29yZA,x-api-key=some-Value-19,x-team=blue"
+    found = known_secrets({"OTEL_EXPORTER_OTLP_HEADERS": headers, "OTHER_HEADERS": "x=another-Value-20"})
+    assert found == ["dXNlcjpwYXNzd29yZA", "some-Value-19"]

@@ -10,6 +10,8 @@ from overnight.base.redaction import Redactor, SlowTextError
 from overnight.base.redaction.rules import RULES, Rule
 from tests.innocent import innocent
 
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
+
 SMALL, LARGE = 250_000, 1_000_000
 FILLERS = (
     "",

@@ -54,6 +54,7 @@ def test_no_fake_survives_any_boundary(seed: int, place: int, block: int, tricky
     assert clean == REDACTOR.text(text)
 
 
+@pytest.mark.chaos
 @pytest.mark.parametrize("kind", ["private key", "gcp service account", "env password", "anthropic", "url password"])
 def test_every_place_at_a_boundary(kind: str) -> None:
     """The end of what is decided on is moved over the secret."""
@@ -104,6 +105,7 @@ def test_bytes_that_are_no_text_survive() -> None:
     assert copied(b"") == b""
 
 
+@pytest.mark.chaos
 def test_memory_is_bounded() -> None:
     class Endless(io.RawIOBase):
         left = 10 * 2**20

@@ -31,7 +31,7 @@ def known_secrets(environ: Mapping[str, str]) -> list[str]:
     for name, value in environ.items():
         if _TELLING.search(name) and not _HARMLESS.search(name):
             found[value.strip()] = None
-        for secret in _in_url(value):
+        for secret in (*_in_url(value), *_in_headers(name, value)):
             found[secret] = None
     return [value for value in found if _is_telling(value)]
 
@@ -47,6 +47,13 @@ def _in_url(value: str) -> Iterable[str]:
     if parts.password or any(c.isdigit() for c in secret):
         yield secret
         yield unquote(secret)
+
+
+def _in_headers(name: str, value: str) -> Iterable[str]:
+    """How a collector of traces is told who sends them: ``authorization=Basic%20...,x-api-key=...``."""
+    if name.startswith("OTEL_EXPORTER_") and name.endswith("_HEADERS"):
+        for entry in value.split(","):
+            yield unquote(entry.partition("=")[2]).strip().rpartition(" ")[2]
 
 
 def _is_telling(value: str) -> bool:
