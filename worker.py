@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import os
 import resource
 import signal
@@ -18,7 +17,6 @@ import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import psutil
@@ -28,28 +26,36 @@ from temporalio.client import Client
 from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.worker import Worker, WorkerDeploymentConfig
 
+from activities.announce import Announcement, until_polling
 from activities.check import examine
 from activities.claude import Gateway
 from activities.diagnose import Diagnose
 from activities.execute import Execute
 from activities.host import Host, turn_slots
 from activities.judge import Judge
+from activities.knowing import Knowing
 from activities.plan import Plan
 from activities.pulse import is_there
 from activities.read import Read
 from activities.reflect import Reflect
+from activities.restore import Fork, Restore
 from activities.sandbox import Launcher, find_isolation
 from activities.validate import Validate
 from activities.workspace import remove
 from overnight.base import chosen, sanity
 from overnight.base.credentials import find_credential
 from overnight.base.finish import finish
+from overnight.base.parts import end_left_behind
 from overnight.base.redaction.interceptor import RedactResults
 from overnight.base.settings import Settings
 from overnight.base.telemetry import BindContext, configure_logging
 from overnight.base.temporal import TASK_QUEUE, connect, ensure_search_attributes
+from overnight.base.thinking import patient
+from overnight.base.traced_worker import TracedWorker
+from overnight.base.tracing import configure_tracing, is_on
 from workflows.calls import turns_queue
 from workflows.session import AutonomousSession
+from workflows.step import PlanStep
 
 log = structlog.get_logger("worker")
 
@@ -76,38 +82,53 @@ def versioning(settings: Settings) -> dict[str, Any]:
 
 def workers(client: Client, host: Host, settings: Settings, task_queue: str = TASK_QUEUE) -> list[Worker]:
     """Workflows and light reads on one queue, Claude Code and validation on another."""
-    read = Read(host)
+    read, knowing = Read(host), Knowing(host.knowledge)
     light: list[Callable[..., Any]] = [read.project, read.about, read.diff, read.branch]
-    turns: list[Callable[..., Any]] = [step(host).run for step in (Plan, Execute, Validate, Judge, Diagnose, Reflect)]
+    light += [knowing.recall, knowing.learn, knowing.ask, knowing.suggest]
+    steps = (Plan, Execute, Validate, Judge, Diagnose, Reflect, Restore, Fork)
+    turns: list[Callable[..., Any]] = [step(host).run for step in steps]
     grace = timedelta(seconds=settings.grace_seconds)
     common: dict[str, Any] = {
         "client": client,
         "graceful_shutdown_timeout": grace,
         "max_heartbeat_throttle_interval": HEARTBEAT_THROTTLE,
-        "interceptors": [BindContext(), RedactResults(host.redactor)],
-        **versioning(settings),
+        "interceptors": [*([TracedWorker()] if is_on() else []), BindContext(), RedactResults(host.redactor)],
     }
+    versioned = versioning(settings)
+    # Entered in this order and left in the reverse: who decides leaves first. What the calls that come to rest report
+    # is then for the next worker, and no decision is handed to one that is on its way out.
     return [
-        Worker(
-            task_queue=task_queue,
-            workflows=[AutonomousSession],
-            activities=light,
-            max_concurrent_activities=20,
-            max_concurrent_workflow_tasks=8,
-            # Questions go to the worker that knows the session; after its death they must not wait for it for long.
-            sticky_queue_schedule_to_start_timeout=STICKY,
-            **common,
-        ),
         *(
             Worker(
                 task_queue=turns_queue(task_queue, on),
                 activities=turns,
                 max_concurrent_activities=most,
+                # One question at a time: to a host that is cut off without a word, the server still hands what it
+                # asked for, and each of these calls is lost until its heartbeat is missed. Turns last minutes.
+                max_concurrent_activity_task_polls=1,
                 **common,
+                **build,
             )
             # Work that any host may take, and that of the sessions whose worktrees are here, which waits for a slot
-            # here rather than move.
-            for on, most in ((None, turn_slots(settings)), (host.id, 2 * turn_slots(settings) + 2))
+            # here rather than move. A host's own queue has no versions: no other host could ever serve it, and
+            # Temporal makes no version the current one that lacks a queue of the one before.
+            for on, most, build in (
+                (None, turn_slots(settings), versioned),
+                (host.id, 2 * turn_slots(settings) + 2, dict[str, Any]()),
+            )
+        ),
+        patient(
+            Worker(
+                task_queue=task_queue,
+                workflows=[AutonomousSession, PlanStep],
+                activities=light,
+                max_concurrent_activities=20,
+                max_concurrent_workflow_tasks=8,
+                # Questions go to the worker that knows the session; after its death they must not wait for it for long.
+                sticky_queue_schedule_to_start_timeout=STICKY,
+                **common,
+                **versioned,
+            )
         ),
     ]
 
@@ -128,11 +149,16 @@ async def serve(settings: Settings) -> int:
     async with AsyncExitStack() as stack:
         gateway = await stack.enter_async_context(Gateway(find_credential).running())
         host = Host.of(settings, gateway, launcher)
+        stack.callback(host.knowledge.close)
         await stack.enter_async_context(host.pulse.asking(lambda: is_there(client)))
-        for worker in workers(client, host, settings):
+        serving = workers(client, host, settings)
+        for worker in serving:
             await stack.enter_async_context(worker)
+        await until_polling(client, serving)
         credential = gateway.credential
-        _announce(settings, credential.fingerprint if credential else None)
+        announcement = Announcement(settings.home, credential=credential.fingerprint if credential else None)
+        await stack.enter_async_context(announcement.kept())
+        host.knowledge.warm()
         log.info("ready", isolation=launcher.isolation.name, turns=turn_slots(settings))
         await stop.wait()
         log.info("leaving", grace_seconds=settings.grace_seconds)
@@ -164,15 +190,16 @@ async def _connected() -> Client:
 
 
 def _own_temporary_folder(settings: Settings) -> None:
-    """Keep temporary files in the home, and remove what workers that are gone left there."""
+    """Keep temporary files in the home, and remove what workers that are gone left there, or left running."""
     root = settings.home / "tmp"
     root.mkdir(parents=True, exist_ok=True, mode=0o700)
     settings.home.chmod(0o700)
+    end_left_behind(settings.home)
     for old in root.iterdir():
         if not (old.name.isdigit() and psutil.pid_exists(int(old.name))):
             with suppress(OSError, subprocess.SubprocessError):
                 remove(old)
-    own = root / str(os.getpid())
+    own = root.resolve() / str(os.getpid())
     own.mkdir(exist_ok=True, mode=0o700)
     tempfile.tempdir = str(own)
 
@@ -194,22 +221,6 @@ def _many_open_files() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def _announce(settings: Settings, credential: str | None, problem: str | None = None) -> None:
-    """Tell the supervisor that this process is ready, or what keeps it from being so."""
-    settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
-    record = {
-        "pid": os.getpid(),
-        "create_time": psutil.Process().create_time(),
-        "ready": problem is None,
-        "credential": credential,
-        "problem": problem,
-    }
-    handle, fresh = tempfile.mkstemp(dir=settings.home, prefix=".worker.")
-    with os.fdopen(handle, "w") as file:
-        json.dump(record, file)
-    Path(fresh).replace(settings.home / "worker.json")
-
-
 def main() -> None:
     """Entry point of ``overnight-worker``."""
     parser = argparse.ArgumentParser(prog="overnight-worker", description="Overnight's worker process")
@@ -228,12 +239,14 @@ def main() -> None:
         sys.stdout.write(report.model_dump_json() if options.json else report.as_text())
         sys.stdout.write("\n")
         finish(0 if report.ok else 1)
+    if wrong := configure_tracing(settings, "worker"):
+        log.warning("no traces", problem=wrong)
     try:
         finish(asyncio.run(serve(settings)))
     except Exception as error:
         log.exception("the worker cannot go on", error=str(error))
         with suppress(OSError):
-            _announce(settings, None, problem=f"{type(error).__name__}: {error}"[:1_000])
+            Announcement(settings.home, problem=f"{type(error).__name__}: {error}"[:1_000]).write()
         finish(1)
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 from temporalio import activity
@@ -15,13 +16,21 @@ from temporalio.exceptions import ApplicationError
 
 from activities.claude import Ledger, read_ledger
 from activities.host import Host
-from workflows.calls import MODEL_UNAVAILABLE
-from workflows.contracts.outcome import Usage
+from activities.workspace import VaultAwayError
+from workflows.calls import MODEL_UNAVAILABLE, VAULT_AWAY
+from workflows.contracts.outcome import CallReport, Usage
 from workflows.contracts.requests import Beat
 
 R = TypeVar("R")
+T = TypeVar("T")
 
 BEAT_SECONDS = 1.0
+ACCOUNTS = 20
+"""Of the calls of one run, on disk: an answer that Temporal never got may still be asked for again."""
+
+
+class StoppedError(Exception):
+    """The attempt is to come to rest, and there is nothing to tell but that."""
 
 
 class Attempt:
@@ -29,32 +38,52 @@ class Attempt:
 
     def __init__(self, host: Host) -> None:
         info = activity.info()
+        self.came = time.monotonic()
+        """When Temporal handed it out."""
         self.number = info.attempt
-        self._account = host.settings.home / "ledger" / f"{info.workflow_run_id}.{info.activity_id}"
+        self._account = host.settings.home / "ledger" / str(info.workflow_run_id) / info.activity_id
         self.stop = asyncio.Event()
         """Set when the work is to come to rest: cancelled, paused by an operator, worker leaving."""
         self.why = ""
         self.lost = False
         """A later attempt has taken this one's place: it must leave everything to that one."""
-        self.earlier = _carried(list(info.heartbeat_details))
+        self._redactor = host.redactor
+        self._heard = _heard(list(info.heartbeat_details))
+        self._began: float | None = None
+        self.earlier = self._heard.owed()
         """What earlier attempts of this activity used: it was billed, though they never answered."""
+        self._goes_on = False
         self.usage: Callable[[], Usage] = Usage
         """What this attempt has used so far."""
         self.open_usd: Callable[[], float] = float
         """What its requests to the model that have no answer yet may cost, in USD."""
         self.doing = ""
 
+    async def begin(self) -> None:
+        """Its turn has come: from now on its time counts. Accounts that nobody asks about any more go."""
+        self._began = time.monotonic()
+        if self.number == 1:
+            await asyncio.to_thread(_forget, self._account.parent)
+
     def take_over(self) -> None:
-        """Nothing of earlier attempts runs any more: what they used on this host is known to the last response."""
-        self.earlier = read_ledger(self._page(self.number - 1)) or self.earlier
+        """Nothing of earlier attempts runs any more: what they used on this host is known to the last response.
+
+        An attempt that asked nothing has no page; one that beat after the last page was another host's.
+        """
+        if self._goes_on:
+            return
+        for number in range(self.number - 1, max(0, self._heard.attempt - 1), -1):
+            if (used := read_ledger(self._page(number))) is not None:
+                self.earlier = used
+                return
+
+    def go_on(self) -> None:
+        """One more call follows in this attempt: what was used so far counts as earlier."""
+        self.earlier, self.usage, self._goes_on = self.spent(), Usage, True
 
     def ledger(self) -> Ledger:
         """Where what this attempt uses is on record at once."""
         return Ledger(self._page(self.number), self.earlier)
-
-    def close(self) -> None:
-        """What all attempts used is in the answer: the record is of no use any more."""
-        shutil.rmtree(self._account, ignore_errors=True)
 
     def _page(self, number: int) -> Path:
         return self._account / f"{number}.jsonl"
@@ -63,18 +92,48 @@ class Attempt:
         """What all attempts of this activity have used so far."""
         return self.earlier + self.usage()
 
+    def in_all(self, answer: R) -> R:
+        """``answer`` with the time that earlier attempts worked: it counts, though they never answered."""
+        if not isinstance(answer, CallReport):
+            return answer
+        return answer.model_copy(update={"seconds": answer.seconds + self._heard.seconds})
+
     def unavailable(self, detail: str) -> ApplicationError:
         """The failure that lets Temporal back off, with what was used all the same."""
-        self.doing = detail
+        return self.failed(detail, MODEL_UNAVAILABLE)
+
+    def failed(self, detail: str, kind: str) -> ApplicationError:
+        """A failure that says what was used all the same."""
+        self.doing = self._redactor.text(detail)
         # Its own details reach the workflow when it is the last one; the next attempt sees those of a heartbeat.
         self.beat()
-        return ApplicationError(detail, self._now(detail), type=MODEL_UNAVAILABLE)
+        return ApplicationError(detail, self._now(self.doing), type=kind)
+
+    async def unless_stopped(self, work: Coroutine[Any, Any, T]) -> T:
+        """What ``work`` brings, which may be cancelled at any moment. Raises ``StoppedError`` at a stop, when it is."""
+        doing, stopped = asyncio.create_task(work), asyncio.create_task(self.stop.wait())
+        try:
+            await asyncio.wait({doing, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopped.cancel()
+            if not doing.done():
+                doing.cancel()
+                await asyncio.wait({doing})
+        if doing.cancelled():
+            raise StoppedError(self.why)
+        return doing.result()
 
     def beat(self) -> None:
         activity.heartbeat(self._now(self.doing))
 
     def _now(self, doing: str) -> Beat:
-        return Beat(usage=self.spent(), open_usd=self.open_usd(), activity=doing)
+        return Beat(
+            usage=self.spent(),
+            open_usd=self.open_usd(),
+            activity=doing,
+            attempt=self.number,
+            seconds=self._heard.seconds + (time.monotonic() - self._began if self._began is not None else 0.0),
+        )
 
     def halt(self, why: str, lost: bool = False) -> None:
         self.why = self.why or why
@@ -94,13 +153,19 @@ async def attend(host: Host, work: Callable[[Attempt], Awaitable[R]]) -> R:
     try:
         while True:
             try:
-                result = await asyncio.shield(inner)
-                await asyncio.to_thread(attempt.close)
-                return result
+                return attempt.in_all(await asyncio.shield(inner))
             except asyncio.CancelledError:
                 if inner.cancelled():
                     raise
                 attempt.halt(*_reason())
+            except ApplicationError as failure:
+                if failure.details:
+                    raise
+                raise attempt.failed(failure.message, failure.type or "ApplicationError") from failure
+            except VaultAwayError as error:
+                raise attempt.failed(str(error), VAULT_AWAY) from error
+            except Exception as error:
+                raise attempt.failed(str(error), type(error).__name__) from error
     finally:
         for helper in helpers:
             helper.cancel()
@@ -120,6 +185,7 @@ async def _in_turn(host: Host, attempt: Attempt, work: Callable[[Attempt], Await
             await turn
     held = not turn.cancelled()
     try:
+        await attempt.begin()
         return await work(attempt)
     finally:
         if held:
@@ -129,7 +195,7 @@ async def _in_turn(host: Host, attempt: Attempt, work: Callable[[Attempt], Await
 async def _beats(host: Host, attempt: Attempt) -> None:
     while True:
         attempt.beat()
-        if host.pulse.is_cut_off:
+        if host.pulse.is_cut_off_since(attempt.came):
             # Another worker may soon begin where this one is: what it has done so far is all that it may do.
             attempt.halt("cut off from Temporal")
         await asyncio.sleep(BEAT_SECONDS)
@@ -138,6 +204,13 @@ async def _beats(host: Host, attempt: Attempt) -> None:
 async def _leaving(attempt: Attempt) -> None:
     await activity.wait_for_worker_shutdown()
     attempt.halt("the worker is leaving")
+
+
+def _forget(accounts: Path) -> None:
+    """All but the latest accounts; other activities of the run may be doing the same."""
+    with suppress(OSError):
+        for account in sorted(accounts.iterdir(), key=lambda path: path.stat().st_mtime)[:-ACCOUNTS]:
+            shutil.rmtree(account, ignore_errors=True)
 
 
 def _reason() -> tuple[str, bool]:
@@ -152,8 +225,8 @@ def _reason() -> tuple[str, bool]:
     return "a later attempt has taken this one's place", True
 
 
-def _carried(details: list[object]) -> Usage:
+def _heard(details: list[object]) -> Beat:
     for item in details:
         with suppress(ValidationError):
-            return Beat.model_validate(item).owed()
-    return Usage()
+            return Beat.model_validate(item)
+    return Beat()

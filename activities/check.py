@@ -13,25 +13,29 @@ from activities.artifacts import ArtifactError, Artifacts
 from activities.claude import claude_binary
 from activities.claude.upstream import NoWayError, open_client
 from activities.in_force import in_force
+from activities.knowledge import Knowledge
 from activities.sandbox import find_isolation
+from activities.starting import end_group, started
 from overnight.base.credentials import HOW_TO_GET_ONE, Credential, find_credential, why_none
 from overnight.base.examination import Examination, Finding
+from overnight.base.redaction import Redactor
 from overnight.base.settings import Settings
 
-_VERSION_SECONDS = 30
+_VERSION_SECONDS = 30.0
 _REACH_SECONDS = 10.0
 _DISK_RED_BYTES = 1_000_000_000
 _DISK_YELLOW_BYTES = 5_000_000_000
 
 
 async def examine(settings: Settings, *, reach_model: bool) -> Examination:
-    """Claude Code, credential and model, isolation, disk. ``reach_model`` asks the service, which costs nothing."""
+    """Claude Code, credential, model, isolation, stores, disk. ``reach_model`` asks the service, at no cost."""
     credential = find_credential()
     findings = [
         await _claude_code(settings),
         _credential(credential),
         in_force(await asyncio.to_thread(find_isolation), settings, usual=settings.egress),
         await asyncio.to_thread(_artifacts, settings),
+        await asyncio.to_thread(_knowledge, settings),
         _disk(settings.home),
     ]
     if reach_model and credential is not None:
@@ -43,11 +47,16 @@ async def _claude_code(settings: Settings) -> Finding:
     binary = claude_binary(settings)
     fix = "unset OVERNIGHT_CLAUDE_PATH, or reinstall with `pip install --force-reinstall claude-agent-sdk`"
     try:
-        process = await asyncio.create_subprocess_exec(
-            binary, "--version", stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
-        )
-        out, _ = await asyncio.wait_for(process.communicate(), _VERSION_SECONDS)
-    except (OSError, TimeoutError) as error:
+        process = await started(binary, "--version", stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT)
+        try:
+            out, _ = await asyncio.wait_for(process.communicate(), _VERSION_SECONDS)
+        except BaseException:
+            end_group(process)
+            raise
+    except TimeoutError:
+        silent = f"{binary} does not tell its version within {_VERSION_SECONDS:g} s"
+        return Finding(name="Claude Code", state="red", detail=silent, fix=fix)
+    except OSError as error:
         return Finding(name="Claude Code", state="red", detail=f"{binary} does not run: {error}", fix=fix)
     said = out.decode("utf-8", "replace").strip()[:100]
     if process.returncode != 0 or "Claude Code" not in said:
@@ -127,6 +136,22 @@ def _artifacts(settings: Settings) -> Finding:
     except (ArtifactError, ValueError, OSError) as error:
         return Finding(name="artifacts", state="red", detail=str(error), fix=fix)
     return Finding(name="artifacts", state="green", detail=store.where)
+
+
+def _knowledge(settings: Settings) -> Finding:
+    """Where what sessions learn is kept, and how it is found; without it they go on as if nothing were known."""
+    try:
+        knowledge = Knowledge.of(settings, Redactor())
+    except ValueError as error:
+        fix = "correct OVERNIGHT_KNOWLEDGE_URL, or unset it to use a file in the home; no worker starts so"
+        return Finding(name="knowledge", state="red", detail=str(error), fix=fix)
+    try:
+        if problem := knowledge.problem():
+            fix = "what it says; until then sessions go on without it"
+            return Finding(name="knowledge", state="yellow", detail=problem, fix=fix)
+        return Finding(name="knowledge", state="green", detail=f"{knowledge.where}; {knowledge.how}")
+    finally:
+        knowledge.close()
 
 
 def _disk(home: Path) -> Finding:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
 from activities.host import Host
 from activities.sandbox import EgressRules
+from activities.starting import end_group, started
 from activities.workspace import GATHER, MAX_FILE_BYTES, Worktree, gather_facts
 from workflows.contracts.requests import Site
 
@@ -19,6 +20,7 @@ SECONDS = 120.0
 """A workspace that takes longer is not kept this time."""
 MOST_BYTES = 2_000_000_000
 _CHUNK = 1 << 16
+_SETTLE_SECONDS = 10.0
 _FACTS = Path("/overnight/facts")
 
 
@@ -41,14 +43,13 @@ async def gathered(host: Host, site: Site, worktree: Worktree) -> AsyncIterator[
             *(str(launcher.objects(worktree.objects)), str(launcher.seen(_FACTS, facts))),
         ]
         async with launcher.open(box) as opened:
-            process = await asyncio.create_subprocess_exec(
+            process = await started(
                 opened.program,
                 *command,
                 cwd=box.workspace,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.DEVNULL,
-                start_new_session=True,
             )
             try:
                 with await asyncio.to_thread(pack.open, "wb") as file:
@@ -57,9 +58,9 @@ async def gathered(host: Host, site: Site, worktree: Worktree) -> AsyncIterator[
                         code = await process.wait()
             finally:
                 opened.kill()
-                if process.returncode is None:
-                    process.kill()
-                    await process.wait()
+                end_group(process)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(process.wait(), _SETTLE_SECONDS)
         if code != 0:
             raise OSError(f"the workspace could not be packed (exit code {code}; {'; '.join(opened.notes)})")
         yield pack

@@ -15,6 +15,7 @@ import psutil
 
 from activities.artifacts import Artifacts
 from activities.claude import Gateway, Runner
+from activities.knowledge import Knowledge
 from activities.pulse import Pulse
 from activities.sandbox import Box, EgressRules, Launcher
 from activities.workspace import Vault, Worktree, ensure_worktree, import_base, open_vault, repository_folders
@@ -67,6 +68,14 @@ class Host:
         """Names this host's queue; it survives restarts."""
         return host_id(self.settings.home)
 
+    @cached_property
+    def knowledge(self) -> Knowledge:
+        """What sessions learned; nothing is asked of its store before the first question.
+
+        Raises ``ValueError``, in words, for a URL of no store.
+        """
+        return Knowledge.of(self.settings, self.redactor)
+
     def folder(self, session_id: str) -> Path:
         """This host's folder of a session."""
         return self.settings.home / "sessions" / session_id
@@ -77,17 +86,20 @@ class Host:
             return f"{self.settings.vault_url.rstrip('/')}/{project.key}.git"
         return str(self.settings.home / "vault" / f"{project.key}.git")
 
-    async def vault(self, project: Project) -> Vault:
-        """The project's vault, made when it is not there yet."""
+    async def vault(self, project: Project, *, make: bool = False) -> Vault:
+        """The project's vault; with ``make`` made when it is not there yet.
+
+        Raises ``VaultAwayError`` for one that is gone: a new one in its place would hold nothing of the work.
+        """
         return await open_vault(
-            self.vault_location(project), cache=self.settings.home / "vault" / f"{project.key}.cache.git"
+            self.vault_location(project), cache=self.settings.home / "vault" / f"{project.key}.cache.git", make=make
         )
 
     async def base(self, site: Site) -> str:
         """The commit that the session stands on: the one given, else the project's base, imported now."""
         if site.commit is not None:
             return site.commit
-        vault = await self.vault(site.project)
+        vault = await self.vault(site.project, make=True)
         return await import_base(vault, site.session_id, site.project.location, site.project.commit)
 
     async def worktree(self, site: Site, commit: str, *, keep_changes: bool = False) -> Worktree:
@@ -106,7 +118,7 @@ class Host:
             objects=worktree.objects,
             config=config,
             egress=egress,
-            hidden=_hidden(site.project),
+            hidden=(*_hidden(site.project), *([Path(site.held_out)] if site.held_out else [])),
         )
 
     def sandbox(self, site: Site) -> str:

@@ -13,6 +13,7 @@ import structlog
 
 from activities.attempt import Attempt
 from activities.claude import Transcript
+from activities.ended import Ended
 from activities.gathering import gathered
 from activities.host import Host
 from activities.workspace import (
@@ -21,10 +22,12 @@ from activities.workspace import (
     GitError,
     Snapshot,
     Vault,
+    VaultAwayError,
     Worktree,
     claim,
     ensure_worktree,
     follow_up,
+    made_for,
     restore_transcript,
     restore_work,
     take_snapshot,
@@ -49,6 +52,8 @@ class Work:
     said: Transcript
     resumed: bool
     """Whether the conversation goes on."""
+    as_left: bool = False
+    """The workspace is as an earlier attempt on this host left it."""
 
     async def keep(self, pack: Path, redactor: Redactor) -> None:
         """Keep what was gathered. Raises ``Conflict``, ``GitError``, ``OSError``, ``ValueError``."""
@@ -61,7 +66,14 @@ class Work:
             return await follow_up(self.held, commit, transcript=transcript, redactor=redactor)
 
 
-async def take_up(host: Host, request: ExecuteRequest, vault: Vault, start: str, said: Transcript) -> Work:
+def partial(step: str) -> str:
+    """The step's name in the trailer of a checkpoint that it did not finish: whoever adopts it must go on."""
+    return f"{step}.partial"
+
+
+async def take_up(
+    host: Host, request: ExecuteRequest, vault: Vault, start: str, said: Transcript, ended: Ended
+) -> Work:
     """Claim the step, and go on with what an earlier attempt at it left: here, or on another host as last kept.
 
     A workspace in which nobody has begun this step yet is brought to ``start``. Raises ``Conflict``, ``GitError``,
@@ -76,13 +88,25 @@ async def take_up(host: Host, request: ExecuteRequest, vault: Vault, start: str,
             await tidy(repository)
     held, left = await claim(worktree, vault, iteration=site.iteration, step=request.step, host=host.id)
     here = left is not None and left.host == host.id
-    if left is None:
+    # Where the claim of an earlier attempt is not legible, its conversation on this host tells that it was here. Where
+    # it is gone, as from a vault that was put back from a copy, that its call ended or its commit was made does.
+    begun = (
+        left is None
+        and worktree.kept
+        and (
+            (held.rebuilt and await asyncio.to_thread(said.is_usable))
+            or await ended.told() is not None
+            or await made_for(worktree, site.iteration, request.step, partial(request.step))
+        )
+    )
+    as_left = begun or (here and worktree.kept)
+    if left is None and not begun:
         worktree = await ensure_worktree(folder, vault, site.session_id, start, keep_changes=False)
-    elif not (here and worktree.kept):
+    elif left is not None and not as_left:
         await restore_work(worktree, vault, left)
     if left is not None and not (here and await asyncio.to_thread(said.is_usable)):
         await _restore_conversation(vault, left, said)
-    work = Work(vault, worktree, held, said, await asyncio.to_thread(said.is_usable))
+    work = Work(vault, worktree, held, said, await asyncio.to_thread(said.is_usable), as_left)
     if left is not None and not here:
         # What was another host's is this one's now, before anything is done on top of it.
         await _keep(host, site, work, asyncio.Event())
@@ -90,7 +114,7 @@ async def take_up(host: Host, request: ExecuteRequest, vault: Vault, start: str,
 
 
 async def _restore_conversation(vault: Vault, left: Snapshot, said: Transcript) -> None:
-    """Without a transcript the work goes on from a brief: it is a cache."""
+    """Without a transcript the work goes on from a brief: it is a cache. Raises ``VaultAwayError``."""
     await asyncio.to_thread(said.drop)
     if not left.has_transcript:
         return
@@ -99,6 +123,8 @@ async def _restore_conversation(vault: Vault, left: Snapshot, said: Transcript) 
         try:
             await restore_transcript(vault, left, path)
             await asyncio.to_thread(said.put, path)
+        except VaultAwayError:
+            raise
         except (GitError, OSError) as error:
             log.warning("the conversation is lost, the work goes on from a brief", error=str(error))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
@@ -31,7 +32,14 @@ class Pulse:
     @property
     def is_cut_off(self) -> bool:
         """Whether nobody answered for ``CUT_OFF_SECONDS``; False while nobody asks."""
-        return self._last is not None and time.monotonic() - self._last > CUT_OFF_SECONDS
+        return self.is_cut_off_since(-math.inf)
+
+    def is_cut_off_since(self, moment: float) -> bool:
+        """The same for whoever heard from Temporal itself at that moment of the monotonic clock.
+
+        A task that it handed out came from there. To others, whose beats perhaps never arrive, that says nothing.
+        """
+        return self._last is not None and time.monotonic() - max(self._last, moment) > CUT_OFF_SECONDS
 
     @asynccontextmanager
     async def asking(self, ask: Callable[[], Awaitable[object]]) -> AsyncIterator[None]:

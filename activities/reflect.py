@@ -35,13 +35,26 @@ class Reflect:
                 "reflect",
                 why=request.why,
                 goal=request.goal,
+                steps=section("The plan", bullets(list(request.steps))),
+                guidance=section("Guidance of the person", bullets(list(request.guidance))),
                 scoreboard=bullets(list(request.scoreboard)),
                 strategy=section("The strategy up to now", request.strategy),
                 tries=section("Tried before", describe_tries(request.tries)),
                 history=bullets(list(request.history)),
+                approaches=_several(request.approaches),
             ),
             allowance=request.allowance,
             answer=ReflectionAnswer,
         )
         reflection = told.answer if isinstance(told.answer, ReflectionAnswer) else None
         return report(ReflectResult, told, self.host, request.site, reflection=reflection)
+
+
+def _several(wanted: int) -> str:
+    if not wanted:
+        return ""
+    return (
+        f"\nName {wanted} approaches to what is unmet as well. They are tried at once, each by an engineer in a fresh"
+        " context and a workspace of their own at the best checkpoint, and the one that gets furthest is kept: so they"
+        " must differ in substance from each other and from what was tried."
+    )

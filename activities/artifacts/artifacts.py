@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO
 
 from activities.artifacts.bucket import Bucket
-from activities.artifacts.store import BLOCK_BYTES, Folder, Store, changed
+from activities.artifacts.store import BLOCK_BYTES, ArtifactLostError, Folder, Store, changed
 from overnight.base.redaction import Redactor
 from overnight.base.settings import Settings
 from workflows.contracts.evidence import ArtifactRef
@@ -59,6 +59,13 @@ class Artifacts:
             clean.flush()
             return self._put(Path(clean.name))
 
+    def put_exact(self, content: bytes) -> ArtifactRef:
+        """Store ``content`` with whatever is in it: its caller has made sure that no secret is."""
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(content)
+            file.flush()
+            return self._put(Path(file.name))
+
     def put_bytes(self, content: bytes) -> ArtifactRef:
         """Store ``content``."""
         with tempfile.NamedTemporaryFile() as file:
@@ -97,6 +104,13 @@ class Artifacts:
             return self.get(ref).decode("utf-8", "replace")
         first, last = self._part(ref, 0, head), self._part(ref, ref.size_bytes - tail, tail)
         return f"{first.decode('utf-8', 'replace')}\n[... {left_out} bytes ...]\n{last.decode('utf-8', 'replace')}"
+
+    def text_or(self, ref: ArtifactRef, otherwise: str, *, head: int, tail: int) -> str:
+        """As ``text``; ``otherwise`` where the artifact was lost: what is only shown stops nobody by being gone."""
+        try:
+            return self.text(ref, head=head, tail=tail)
+        except ArtifactLostError:
+            return otherwise
 
     def _part(self, ref: ArtifactRef, start: int, length: int) -> bytes:
         if length == 0:

@@ -19,6 +19,10 @@ class ArtifactError(Exception):
     """An artifact is missing or is not what its name says, or the store cannot be used: in words, without secrets."""
 
 
+class ArtifactLostError(ArtifactError):
+    """The store can be used, but what was once in it is not there any more, or is something else."""
+
+
 class Store(Protocol):
     """Keeps content under the sha256 of it. Calls block, and may come from several threads at once."""
 
@@ -44,17 +48,17 @@ def place(name: str) -> str:
     return f"{name[:2]}/{name}"
 
 
-def missing(name: str, where: str) -> ArtifactError:
+def missing(name: str, where: str) -> ArtifactLostError:
     """There is no such artifact."""
-    return ArtifactError(
+    return ArtifactLostError(
         f"artifact {name} is not in the store {where}: it was removed there, or a worker with another {SETTING} stored"
         " it. Give the workers of all hosts the same one"
     )
 
 
-def changed(name: str, where: str) -> ArtifactError:
+def changed(name: str, where: str) -> ArtifactLostError:
     """Somebody, or a disk, changed an artifact."""
-    return ArtifactError(
+    return ArtifactLostError(
         f"artifact {name} in the store {where} does not have the content that its name says: it was changed there. Put"
         " back a copy of it, or delete it, so that the next check that prints the same stores it again"
     )

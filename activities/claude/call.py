@@ -16,7 +16,9 @@ from claude_agent_sdk import (
     RateLimitEvent,
     ResultMessage,
     TextBlock,
+    ToolResultBlock,
     ToolUseBlock,
+    UserMessage,
 )
 from pydantic import ValidationError
 
@@ -64,6 +66,8 @@ class Call:
         self._result: ResultMessage | None = None
         self._text = ""
         self._tools_used = 0
+        self._running: set[str] = set()
+        """Tools whose results are still to come."""
         self._begun = False
 
     async def converse(self, client: ClaudeSDKClient) -> None:
@@ -90,8 +94,23 @@ class Call:
                     self._text = block.text[-_MOST_HEARD:]
                 elif isinstance(block, ToolUseBlock):
                     self._tools_used += 1
+                    self._running.add(block.id)
                     target = next((str(block.input[k])[:_TARGET] for k in _TARGETS if block.input.get(k)), "")
                     self._progress(f"{block.name} {target}".strip())
+        elif isinstance(message, UserMessage) and isinstance(message.content, list):
+            self._running -= {block.tool_use_id for block in message.content if isinstance(block, ToolResultBlock)}
+
+    def silent_seconds(self, now: float) -> float:
+        """How long nothing was heard, of Claude Code or of a model, by the monotonic clock."""
+        return now - max(self.last_event, self.lease.last_byte)
+
+    @property
+    def is_idle(self) -> bool:
+        """Neither a tool runs nor a request is under way: the next word is Claude Code's own.
+
+        Where the gateway does not carry the call, nobody knows of its requests.
+        """
+        return self._reported is None and not self._running and self.lease.is_idle
 
     def told(self, work: asyncio.Task[None], cut: tuple[Outcome, str] | None) -> Told:
         """What the call came to; ``cut`` says why we ended it, if we did."""

@@ -121,9 +121,7 @@ class Exchange:
         # One at a time: what an answer cost must be known before the next request is let through.
         async with self._lease.turn:
             if reason := self._lease.check():
-                await self._refuse(
-                    403, "permission_error", f"Overnight refuses further requests of this call: {reason}"
-                )
+                await self._refuse(403, "permission_error", refused(reason))
                 return
             if self._counts and (known := self._lease.failure) and known.limited:
                 # Claude Code asks again where no time is stated: the limit is known, nobody need be asked.

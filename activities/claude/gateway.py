@@ -19,6 +19,7 @@ from activities.claude.lease import Failure, Lease
 from activities.claude.listening import Listening
 from activities.claude.upstream import NoWayError, open_client
 from overnight.base.credentials import Credential
+from workflows.contracts.outcome import NO_CREDENTIAL
 
 __all__ = ["Gateway", "Lease"]
 
@@ -116,9 +117,9 @@ class Gateway:
         if reason := lease.check():
             return refusal(403, "permission_error", refused(reason))
         if credential is None:
-            lease.last_error = "the worker holds no credential"
+            lease.last_error = NO_CREDENTIAL
             lease.failure = Failure(401, lease.last_error)
-            return refusal(401, "authentication_error", "the worker holds no credential for a model")
+            return refusal(401, "authentication_error", f"{NO_CREDENTIAL} for a model")
         if credential.direct:
             lease.last_error = f"the gateway does not carry {credential.kind}"
             lease.failure = Failure(403, lease.last_error)

@@ -45,6 +45,8 @@ class Lease:
     ledger: Ledger | None = None
     """Where what it uses is on record at once."""
     usage: Usage = field(default_factory=Usage)
+    traceparent: str | None = None
+    """The span of the call, told to the service where sessions are traced."""
     refusal: str | None = None
     """Why further requests are refused; set by whoever ends the call."""
     failure: Failure | None = None
@@ -72,6 +74,11 @@ class Lease:
             self._open -= 1
             if self._open == 0:
                 self._idle.set()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no request is under way."""
+        return self._open == 0
 
     @property
     def is_full(self) -> bool:
@@ -108,4 +115,5 @@ class Lease:
             "x-overnight-phase": self.phase,
             "x-overnight-iteration": str(self.iteration),
             "x-overnight-attempt": str(self.attempt),
+            **({"traceparent": self.traceparent} if self.traceparent else {}),
         }

@@ -47,7 +47,8 @@ class Ledger:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
             with os.fdopen(handle, "wb") as file:
-                file.write(json.dumps(entry).encode() + b"\n")
+                # What an earlier write left half done, for the disk was full, ends where this one begins.
+                file.write(b"\n" + json.dumps(entry).encode() + b"\n")
         except OSError as error:
             log.warning("what a call uses is not on record", error=str(error))
 
@@ -69,12 +70,12 @@ def read_ledger(path: Path) -> Usage | None:
                 # A call that goes on after its Claude Code died begins a new account with all that came before.
                 earlier, asked, known = Usage.model_validate(entry["earlier"]), {}, {}
             elif "open" in entry:
-                asked[int(entry["n"])] = float(entry["open"])
+                asked[int(entry["n"])] = Usage(cost_usd=entry["open"]).cost_usd
                 is_used = True
             else:
                 known[int(entry["n"])] = Usage.model_validate(entry["usage"])
-        except (ValueError, KeyError, TypeError, ValidationError):
-            # The last line of one whose disk was full.
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError, ValidationError):
+            # A line of one whose disk was full, or nothing of ours.
             continue
     if not is_used:
         return None

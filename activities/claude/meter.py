@@ -14,6 +14,7 @@ _LONGEST_LINE = 8_000_000
 _LONGEST_WHOLE = 32_000_000
 _MOST_TOKENS = 1_000_000_000
 """More than any response has: a figure above it is none."""
+_OF_PROMPT = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
 
 
 class Meter:
@@ -30,7 +31,7 @@ class Meter:
         self._searches = 0
         self._fast = self._us_only = False
         self._seen_output = 0
-        self._final = False
+        self._begun = self._final = self._output_told = False
         self._refused = False
 
     def feed(self, chunk: bytes) -> None:
@@ -50,7 +51,7 @@ class Meter:
         self._keep(rest, _LONGEST_LINE)
 
     def usage(self, *, prompt_bytes: int = 0) -> Usage:
-        """What the response used: exact when its end was seen, else an estimate of what had come.
+        """What the response used: exact when its end was seen with its figures, else an estimate of what had come.
 
         ``prompt_bytes`` is the size of the request, for a response that did not even say what the prompt was.
         """
@@ -58,15 +59,15 @@ class Meter:
             self._whole()
         if self._refused and not self._tokens:
             return Usage()
-        if not self._tokens:
-            # The service had the prompt, but nobody saw what it billed.
-            self._tokens = {"input_tokens": prompt_bytes // _BYTES_PER_TOKEN}
+        # The service had the prompt and may have answered: what it gives no figure for is guessed by its size.
+        prompt_told = any(name in self._tokens for name in _OF_PROMPT)
         output = self._tokens.get("output_tokens", 0)
-        if not self._final:
+        if not self._output_told:
             output = max(output, self._seen_output // _BYTES_PER_TOKEN)
+        is_exact = prompt_told and self._output_told
         writes = self._tokens.get("cache_creation_input_tokens", 0)
         tokens = Tokens(
-            input=self._tokens.get("input_tokens", 0),
+            input=self._tokens.get("input_tokens", 0) if prompt_told else prompt_bytes // _BYTES_PER_TOKEN,
             output=output,
             cache_read=self._tokens.get("cache_read_input_tokens", 0),
             cache_write_5m=max(0, writes - self._writes_1h),
@@ -83,7 +84,7 @@ class Meter:
             cache_read_tokens=tokens.cache_read,
             cache_write_tokens=tokens.cache_write_5m + tokens.cache_write_1h,
             cost_usd=cost,
-            estimated_usd=0.0 if self._final else cost,
+            estimated_usd=0.0 if is_exact else cost,
         )
 
     @property
@@ -107,7 +108,8 @@ class Meter:
         body = _object(bytes(self._pending))
         if body.get("type") == "message":
             self._named(body)
-            self._final = True
+            self._seen_output = len(self._pending)
+            self._end(body)
 
     def _event(self, data: bytes) -> None:
         event = _object(data)
@@ -115,7 +117,7 @@ class Meter:
         if kind == "message_start":
             message = event.get("message")
             self._named(message if isinstance(message, dict) else {})
-            self._tokens.setdefault("input_tokens", 0)
+            self._begun = True
         elif kind == "content_block_delta":
             delta = event.get("delta")
             if isinstance(delta, dict):
@@ -123,10 +125,16 @@ class Meter:
                 self._seen_output += len(str(text))
         elif kind == "error":
             # Said before an answer began: nothing was generated, and nothing is billed.
-            self._refused = not self._seen_output
+            self._refused = not (self._begun or self._seen_output)
         elif kind == "message_delta":
             self._take(event.get("usage"))
-            self._final = True
+            self._end(event)
+
+    def _end(self, said: dict[str, Any]) -> None:
+        """The response is over. What its beginning said of the output was no more than a place for the figure."""
+        usage = said.get("usage")
+        self._output_told |= isinstance(usage, dict) and type(usage.get("output_tokens")) is int
+        self._final = True
 
     def _named(self, message: dict[str, Any]) -> None:
         self.model = str(message.get("model") or self.model)

@@ -6,13 +6,14 @@ import asyncio
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import AsyncExitStack, suppress
+from contextlib import AbstractContextManager, AsyncExitStack, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import claude_agent_sdk
 from claude_agent_sdk import ClaudeSDKClient
+from opentelemetry.trace import Span, StatusCode
 
 from activities.claude.call import Call, Told
 from activities.claude.gateway import Gateway, Lease
@@ -22,10 +23,13 @@ from activities.sandbox import Box, Launcher, NotIsolatedError, Opened
 from activities.workspace import remove
 from overnight.base.redaction import Redactor
 from overnight.base.settings import Settings
+from overnight.base.tracing import describe, is_on, span, traceparent
 from workflows.contracts.outcome import Outcome, Usage
 
 STALL_SECONDS = BASH_MAX_SECONDS + 300.0
 """No event of Claude Code and no byte of a model for so long: it is stuck."""
+IDLE_SECONDS = 180.0
+"""Claude Code itself is at it, and does nothing: no pause of its own between two requests is that long."""
 INTERRUPT_SECONDS = 5.0
 CREDENTIALS = Path("/overnight/credentials")
 """Where files are seen inside that Claude Code itself needs on Bedrock and Vertex."""
@@ -69,9 +73,13 @@ class Runner:
         started = time.monotonic()
         reported = self._report(ask, box)
         call = Call(replace(ask, prompt=self._redactor.text(ask.prompt)), lease, progress, reported)
-        async with self._gateway.lease(lease):
-            told = await self._in_box(call, box, stop)
-        return replace(told, usage=lease.usage + Usage(calls=1), seconds=time.monotonic() - started)
+        with _span(ask, lease) as called:
+            lease.traceparent = traceparent() if is_on() else None
+            async with self._gateway.lease(lease):
+                told = await self._in_box(call, box, stop)
+            told = replace(told, usage=lease.usage + Usage(calls=1), seconds=time.monotonic() - started)
+            _conclude(called, told)
+        return told
 
     async def _in_box(self, call: Call, box: Box, stop: asyncio.Event) -> Told:
         try:
@@ -119,8 +127,10 @@ class Runner:
                 cut = (Outcome.INTERRUPTED, "stopped on request")
             elif now >= deadline:
                 cut = (Outcome.TIME_LIMIT, f"its {call.ask.allowance.seconds:.0f} s are over")
-            elif now - max(call.last_event, call.lease.last_byte) > STALL_SECONDS:
+            elif call.silent_seconds(now) > STALL_SECONDS:
                 cut = (Outcome.STALLED, f"no sign of progress for {STALL_SECONDS:.0f} s")
+            elif call.is_idle and call.silent_seconds(now) > IDLE_SECONDS:
+                cut = (Outcome.CRASHED, f"Claude Code hung: it ran no tool and asked nothing for {IDLE_SECONDS:.0f} s")
             if cut is not None:
                 call.lease.refusal = call.lease.refusal or cut[0].value
                 with suppress(Exception):
@@ -170,6 +180,38 @@ class Runner:
             return None
         resumed = ask.conversation if ask.resume and box.config is not None else None
         return Report(totals_before(box.config, resumed) if box.config and resumed else None)
+
+
+def _span(ask: Ask, lease: Lease) -> AbstractContextManager[Span]:
+    """Of one call, in the trace of its session. What was asked and answered is no part of it."""
+    return span(
+        f"claude_code {ask.phase}",
+        phase=lease.phase,
+        iteration=lease.iteration,
+        attempt=lease.attempt,
+        role=ask.role,
+        resumed=ask.resume,
+        model=ask.allowance.model,
+    )
+
+
+def _conclude(called: Span, told: Told) -> None:
+    used = told.usage
+    describe(
+        called,
+        {
+            "gen_ai.usage.input_tokens": used.input_tokens + used.cache_read_tokens + used.cache_write_tokens,
+            "gen_ai.usage.output_tokens": used.output_tokens,
+            "overnight.cache_read_tokens": used.cache_read_tokens,
+            "overnight.cache_write_tokens": used.cache_write_tokens,
+            "overnight.cost_usd": used.cost_usd,
+            "overnight.estimated_usd": used.estimated_usd,
+            "overnight.responses": used.responses,
+            "overnight.outcome": told.outcome.value,
+        },
+    )
+    if told.outcome not in (Outcome.COMPLETED, Outcome.INTERRUPTED):
+        called.set_status(StatusCode.ERROR)
 
 
 async def _close(client: ClaudeSDKClient, work: asyncio.Task[None]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from functools import cache
 from pathlib import Path
 from string import Template
@@ -34,3 +35,9 @@ def section(title: str, body: str) -> str:
 def bullets(items: list[str]) -> str:
     """Items as a list."""
     return "\n".join(f"- {item}" for item in items)
+
+
+def fenced(kind: str, text: str) -> str:
+    """``text`` between tags that nothing in it can close: whatever it says, it stays data."""
+    tag = f"{kind}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+    return f"<{tag}>\n{text.strip()}\n</{tag}>"

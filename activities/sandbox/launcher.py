@@ -24,15 +24,17 @@ from activities.sandbox.egress import Blocked, Egress, EgressRules, Mode
 from activities.sandbox.environment import PROXY_PORT, environment
 from activities.sandbox.isolation import NAMESPACES, PRIVATE_NETWORK, Isolation
 from activities.sandbox.limits import Kind, Limits
-from activities.sandbox.mounts import CONFIG, OBJECTS, TOOLS, WORKSPACE, Shown, Writable, mounts, prepare_etc
+from activities.sandbox.mounts import CONFIG, OBJECTS, REPORTS, TOOLS, WORKSPACE, Shown, Writable, mounts, prepare_etc
 from activities.sandbox.warden import Warden, Watched
 from activities.workspace import remove
+from overnight.base.parts import end_parts, marked
 from overnight.base.settings import Settings
 
 log = structlog.get_logger(__name__)
 
 PUBLIC = EgressRules("public")
 GONE_SECONDS = 10.0
+COMING_SECONDS = 60.0
 
 
 class NotIsolatedError(Exception):
@@ -50,6 +52,10 @@ class Box:
     """Git objects that the agent's own ``.git`` borrows, read-only."""
     config: Path | None = None
     """Claude Code's folder of this run, writable."""
+    reports: Path | None = None
+    """Where test runners are to write their reports of this run."""
+    private: Path | None = None
+    """Folder in which ``tmp`` and ``home`` of several boxes in a row are; without one, both end with the box."""
     tools: dict[str, Path] = field(default_factory=dict)
     """Programs of ours, by their name inside, read-only."""
     readable: dict[Path, Path] = field(default_factory=dict)
@@ -100,8 +106,10 @@ class Opened:
         return path
 
     def kill(self) -> None:
-        """End everything that runs in the box."""
+        """End everything that runs in the box, or is about to."""
         self._door.kill()
+        if self._door.box is None:
+            end_parts(self.program.parent)
 
 
 class Launcher:
@@ -145,6 +153,10 @@ class Launcher:
         """Where Claude Code's folder is seen from inside."""
         return CONFIG if self.isolation.bwrap else folder
 
+    def reports(self, folder: Path) -> Path:
+        """Where the folder for test reports is seen from inside."""
+        return REPORTS if self.isolation.bwrap else folder
+
     def seen(self, inside: Path, outside: Path) -> Path:
         """Where a readable file of the host is seen from inside."""
         return inside if self.isolation.bwrap else outside
@@ -170,23 +182,28 @@ class Launcher:
             door = await stack.enter_async_context(Door(folder / "door", list(services.values())))
             own_devices = self.isolation.bwrap is not None and self.isolation.devices and makes_devices()
             devices = make_devices(folder / "dev") if own_devices else []
-            private = Writable(tmp=folder / "tmp", home=folder / "home", devices=tuple(devices))
+            kept = box.private or folder
+            private = Writable(tmp=kept / "tmp", home=kept / "home", devices=tuple(devices))
             for place in (private.tmp, private.home):
-                place.mkdir(mode=0o700)
+                place.mkdir(mode=0o700, exist_ok=box.private is not None)
             program = self._program(box, folder, private, list(services), group, own_network)
             opened = Opened(program, self.limits, egress, door)
             watched = Watched(
                 self.limits,
                 lambda: door.pid,
                 door.kill,
-                (box.workspace, private.tmp, private.home, *([box.config] if box.config else [])),
+                (box.workspace, private.tmp, private.home, *(p for p in (box.config, box.reports) if p)),
                 by_kernel=group is not None,
             )
             self._warden.watch(watched)
+            coming = asyncio.create_task(_see_it_come(door, folder))
             try:
                 yield opened
             finally:
                 self._warden.forget(watched)
+                coming.cancel()
+                if door.box is None:
+                    await _nothing_left(folder)
                 door.kill()
                 await door.gone(GONE_SECONDS)
                 opened.hits |= watched.hits | (group.hits() if group else set())
@@ -248,6 +265,7 @@ class Launcher:
                 private=private,
                 objects=box.objects,
                 config=box.config,
+                reports=box.reports,
                 tools={**box.tools, "inside.py": entry},
                 readable=box.readable,
                 hidden=box.hidden,
@@ -263,7 +281,8 @@ class Launcher:
             args += _env_args(env)
             _write(folder / "args", "".join(f"{arg}\0" for arg in args).encode())
             redirections = f" 9<{shlex.quote(str(folder / 'args'))}"
-            line = ["env", "-i", str(self.isolation.bwrap), "--args", "9"]
+            part = (f"{name}={value}" for name, value in marked(folder).items())
+            line = ["env", "-i", *part, str(self.isolation.bwrap), "--args", "9"]
             if (filtered := seccomp.program()) is not None:
                 _write(folder / "filter", filtered)
                 redirections += f" 8<{shlex.quote(str(folder / 'filter'))}"
@@ -275,6 +294,21 @@ class Launcher:
         enter += f"echo {inside.OOM_SCORE} 2>/dev/null >/proc/self/oom_score_adj || true\n"
         _write(program, f'#!/bin/sh\n{enter}exec {shlex.join(line)} "$@"{redirections}\n'.encode(), mode=0o700)
         return program
+
+
+async def _see_it_come(door: Door, folder: Path) -> None:
+    """End what does not become a box in time: whoever started it sees it end, and may try again."""
+    await asyncio.sleep(COMING_SECONDS)
+    if door.box is None and end_parts(folder):
+        log.warning("a box did not come up", seconds=COMING_SECONDS)
+
+
+async def _nothing_left(folder: Path) -> None:
+    """End what is about to become a box, and wait for it, for as long as for a box."""
+    for pause in (0.01, 0.09, 0.9, GONE_SECONDS - 1):
+        if not end_parts(folder):
+            return
+        await asyncio.sleep(pause)
 
 
 def _write(path: Path, content: bytes, mode: int = 0o600) -> None:

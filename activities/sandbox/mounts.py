@@ -14,6 +14,7 @@ from overnight.base.settings import Settings
 WORKSPACE = Path("/workspace")
 OBJECTS = Path("/overnight/objects")
 CONFIG = Path("/overnight/config")
+REPORTS = Path("/overnight/reports")
 TOOLS = Path("/overnight/bin")
 DOOR = Path("/overnight/door")
 HOME = Path("/home/agent")
@@ -76,6 +77,7 @@ class Shown:
     private: Writable
     objects: Path | None = None
     config: Path | None = None
+    reports: Path | None = None
     tools: dict[str, Path] = field(default_factory=dict)
     readable: dict[Path, Path] = field(default_factory=dict)
     """More files of the host, by where they are inside, read-only."""
@@ -110,6 +112,8 @@ def mounts(shown: Shown, settings: Settings, etc: Path) -> list[str]:
         args += ["--ro-bind", str(shown.objects), str(OBJECTS)]
     if shown.config:
         args += ["--bind", str(shown.config), str(CONFIG)]
+    if shown.reports:
+        args += ["--bind", str(shown.reports), str(REPORTS)]
     if shown.door:
         args += ["--ro-bind", str(shown.door), str(DOOR)]
     args += ["--bind" if shown.writable else "--ro-bind", str(shown.workspace), str(WORKSPACE)]

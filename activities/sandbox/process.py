@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 import time
 from collections import deque
 from contextlib import suppress
@@ -14,6 +12,7 @@ from typing import BinaryIO
 
 from activities.sandbox.launcher import Box, Launcher, Opened
 from activities.sandbox.limits import hits_of_exit
+from activities.starting import end_group, started
 
 HEAD_BYTES = 6_000_000
 TAIL_BYTES = 2_000_000
@@ -74,15 +73,14 @@ class _Ran:
 
 
 async def _run(opened: Opened, box: Box, command: str, seconds: float, stop: asyncio.Event, file: BinaryIO) -> _Ran:
-    started = time.monotonic()
-    process = await asyncio.create_subprocess_exec(
+    began = time.monotonic()
+    process = await started(
         opened.program,
         *("bash", "-o", "pipefail", "-c", command),
         cwd=box.workspace,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
-        start_new_session=True,
     )
     stdout = process.stdout
     if stdout is None:
@@ -99,22 +97,13 @@ async def _run(opened: Opened, box: Box, command: str, seconds: float, stop: asy
         for wait in waits - {ended}:
             wait.cancel()
         opened.kill()
-        _end_tree(process)
+        end_group(process)
         with suppress(asyncio.TimeoutError):
             await asyncio.wait_for(asyncio.shield(ended), _SETTLE_SECONDS)
         # A daemon may hold the pipe open where there is no pid namespace: the log ends with the command.
         with suppress(asyncio.TimeoutError):
             await asyncio.wait_for(draining, _SETTLE_SECONDS)
-    return _Ran(process.returncode, in_time, interrupted, flooded, time.monotonic() - started, output)
-
-
-def _end_tree(process: asyncio.subprocess.Process) -> None:
-    """End the box's first process: its namespace, and all that runs in it, dies with it."""
-    if process.returncode is None:
-        with suppress(ProcessLookupError):
-            process.kill()
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
+    return _Ran(process.returncode, in_time, interrupted, flooded, time.monotonic() - began, output)
 
 
 class _Output:

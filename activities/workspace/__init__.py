@@ -5,18 +5,21 @@ changes the user's repository.
 """
 
 from .agent_git import give_agent_git
+from .ancestry import changed_since, is_behind
+from .away import VaultAwayError, VaultGoneError
 from .base import import_base
 from .checkpoint import Checkpoint, checkpoint, describe, restore
 from .diff import DiffResult, FileChange, diff
 from .files import remove, tame
 from .git import GitError
+from .held_out import HeldOutFile, HeldOutFiles, held_out_folder, held_out_ref, seen_by_agent
 from .lock import LockTimeoutError, session_lock
 from .materialise import materialise, restore_tracked
 from .names import base_ref, branch_name, branch_ref, is_url
 from .project import inspect_project
-from .project_info import ProjectError, ProjectInfo
+from .project_info import ProjectError, ProjectInfo, RefError
 from .publish import find_published, publish
-from .reading import LogEntry, log, read_text
+from .reading import LogEntry, NoBranchError, checkpoint_of_iteration, log, read_text
 from .repository import repository_folders
 from .secrets import SecretFound, secrets_between
 from .snapshot import (
@@ -26,12 +29,14 @@ from .snapshot import (
     claim,
     follow_up,
     gather_facts,
+    made_for,
     restore_transcript,
     restore_work,
     take_snapshot,
 )
 from .staging import MAX_FILE_BYTES, Skipped, untracked
-from .vault import Conflict, Vault, open_vault, session_tip, tidy
+from .trees import TreeChange, TreeEntry, files_naming, loose_files, put_back, read_blobs, tree_changes, tree_of
+from .vault import Conflict, Vault, open_vault, session_base, session_tip, tidy
 from .worktree import Worktree, ensure_worktree
 
 __all__ = [
@@ -43,34 +48,52 @@ __all__ = [
     "DiffResult",
     "FileChange",
     "GitError",
+    "HeldOutFile",
+    "HeldOutFiles",
     "LockTimeoutError",
     "LogEntry",
+    "NoBranchError",
     "ProjectError",
     "ProjectInfo",
+    "RefError",
     "SecretFound",
     "Skipped",
     "Snapshot",
+    "TreeChange",
+    "TreeEntry",
     "Vault",
+    "VaultAwayError",
+    "VaultGoneError",
     "Worktree",
     "base_ref",
     "branch_name",
     "branch_ref",
+    "changed_since",
     "checkpoint",
+    "checkpoint_of_iteration",
     "claim",
     "describe",
     "diff",
     "ensure_worktree",
+    "files_naming",
     "find_published",
     "follow_up",
     "gather_facts",
     "give_agent_git",
+    "held_out_folder",
+    "held_out_ref",
     "import_base",
     "inspect_project",
+    "is_behind",
     "is_url",
     "log",
+    "loose_files",
+    "made_for",
     "materialise",
     "open_vault",
     "publish",
+    "put_back",
+    "read_blobs",
     "read_text",
     "remove",
     "repository_folders",
@@ -79,10 +102,14 @@ __all__ = [
     "restore_transcript",
     "restore_work",
     "secrets_between",
+    "seen_by_agent",
+    "session_base",
     "session_lock",
     "session_tip",
     "take_snapshot",
     "tame",
     "tidy",
+    "tree_changes",
+    "tree_of",
     "untracked",
 ]

@@ -7,8 +7,9 @@ from .git import LONG_S, NETWORK, GitError, git, redact
 from .message import SESSION, compose
 from .names import base_ref, branch_ref, check_commit, is_url
 from .project_info import ProjectError
+from .push import create_refs
 from .trust import as_the_user_trusts
-from .vault import Conflict, Vault, create_refs, fetch_commit, has_commit, hold_commit, tip
+from .vault import Conflict, Vault, fetch_commit, has_commit, hold_commit, tip
 
 _NEW_PROJECT_DATE = "946684800 +0000"
 

@@ -8,9 +8,9 @@ from .git import LONG_S, GitError, git
 from .message import ITERATION, RESTORES, SESSION, STEP, compose, read_commit
 from .names import check_commit
 from .secrets import SecretFound
-from .staging import MAX_FILE_BYTES, Skipped, stage
+from .staging import MAX_FILE_BYTES, Skipped, Staged, stage
 from .vault import Vault
-from .worktree import Worktree, move_to, obtain, set_head, shadow_head
+from .worktree import Worktree, move_to, obtain, on_sound_shadow, set_head, shadow_head
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +53,18 @@ async def checkpoint(
     worktree replaces the first one's commit. The caller holds the session lock, and nothing runs in
     the workspace any more. Raises GitError, ValueError when the worktree is another session's.
     """
-    await _check_place(worktree, session_id)
-    staged = await stage(worktree, max_file_bytes, redactor=redactor)
     if redactor is not None:
         subject, body = redactor.text(subject), redactor.text(body)
-    trailers = _trailers(session_id, iteration, step, restores)
-    made = await _commit(worktree, staged.tree, compose(subject, body, trailers))
-    await set_head(worktree, made.commit)
+    message = compose(subject, body, _trailers(session_id, iteration, step, restores))
+
+    async def make() -> tuple[Staged, Checkpoint]:
+        await _check_place(worktree, session_id)
+        staged = await stage(worktree, max_file_bytes, redactor=redactor)
+        made = await _commit(worktree, staged.tree, message)
+        await set_head(worktree, made.commit)
+        return staged, made
+
+    staged, made = await on_sound_shadow(worktree, make)
     return replace(made, nested=staged.nested, skipped=staged.skipped, secrets=staged.secrets, unlisted=staged.unlisted)
 
 

@@ -10,6 +10,8 @@ MAX_BYTES = 200_000
 """Default size in bytes of a patch."""
 MAX_FILES = 500
 """Most files that a result lists."""
+SEARCHED_BYTES = 20 * 2**20
+"""How far into a patch one can go by lines."""
 
 _TEXT_BELOW = "16m"
 _STATUS = {"A": "added", "D": "deleted", "M": "modified", "T": "type changed", "R": "renamed", "C": "copied"}
@@ -28,12 +30,13 @@ class FileChange:
 
 @dataclass(frozen=True, slots=True)
 class DiffResult:
-    """Changed files (at most 500 of `total_files`) and the patch; `truncated` when either lacks something."""
+    """Changed files (at most 500 of `total_files`) and the patch; `truncated` when either goes on."""
 
     files: list[FileChange] = field(default_factory=list)
     patch: str = ""
     truncated: bool = False
     total_files: int = 0
+    patch_goes_on: bool = False
 
 
 async def diff(
@@ -44,10 +47,13 @@ async def diff(
     path: str | None = None,
     stat: bool = False,
     max_bytes: int = MAX_BYTES,
+    first_file: int = 0,
+    first_line: int = 0,
 ) -> DiffResult:
     """Compare two commits, within `path` (a file or folder) if given; with `stat` without the patch.
 
-    The patch has at most `max_bytes` bytes and ends with a whole line. Paths are UTF-8 with replacement characters.
+    The patch has at most `max_bytes` bytes from the line `first_line` (counted from 0) on and ends with a whole line,
+    or with the head of one that is longer than that. Paths are UTF-8 with replacement characters.
     No program of the repository's choosing runs. Raises GitError.
     """
     await hold(source, check_commit(base))
@@ -58,16 +64,30 @@ async def diff(
     names = await git(*common, "--raw", "-z", *ends, git_dir=git_dir, config=config, limit_s=LONG_S)
     counts = await git(*common, "--numstat", "-z", *ends, git_dir=git_dir, config=config, limit_s=LONG_S)
     files = _merge(names.fields, counts.fields)
-    kept = files[:MAX_FILES]
+    kept = files[first_file : first_file + MAX_FILES]
+    more = len(files) > first_file + len(kept)
     if stat:
-        return DiffResult(kept, "", len(files) > len(kept), len(files))
+        return DiffResult(kept, "", more, len(files))
+    room = SEARCHED_BYTES if first_line else max_bytes
     out = await git(
-        *common, "--patch", *ends, git_dir=git_dir, config=config, max_output=max_bytes, truncate=True, limit_s=LONG_S
+        *common, "--patch", *ends, git_dir=git_dir, config=config, max_output=room, truncate=True, limit_s=LONG_S
     )
-    patch = out.stdout
-    if out.truncated:
-        patch = patch[: patch.rfind(b"\n") + 1]
-    return DiffResult(kept, patch.decode(errors="replace"), out.truncated or len(files) > len(kept), len(files))
+    patch, cut = _from_line(out.stdout, first_line, max_bytes, goes_on=out.truncated)
+    return DiffResult(kept, patch.decode(errors="replace"), cut or more, len(files), cut)
+
+
+def _from_line(patch: bytes, first: int, most: int, *, goes_on: bool) -> tuple[bytes, bool]:
+    """At most `most` bytes of whole lines from the line `first` on, and whether there is more of them."""
+    begin = 0
+    for _ in range(first):
+        begin = patch.find(b"\n", begin) + 1
+        if begin == 0:
+            return b"", goes_on
+    page = patch[begin : begin + most]
+    cut = goes_on or begin + most < len(patch)
+    if not cut:
+        return page, False
+    return page[: page.rfind(b"\n") + 1] or page[:-1] + b"\n", True
 
 
 def _merge(names: list[bytes], counts: list[bytes]) -> list[FileChange]:

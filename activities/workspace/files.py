@@ -19,6 +19,9 @@ _CONFIG = """[core]
 \tlogallrefupdates = false
 """
 
+DURABLE = "\tfsync = committed,reference\n\tfsyncMethod = batch\n"
+"""More for `[core]`: objects and refs are on the disk before a command ends."""
+
 _AS_IT_IS = b"* -text !eol !crlf !working-tree-encoding !filter !ident\n"
 """Stands above every `.gitattributes`. `-` would be an encoding of its own, which git does not take."""
 

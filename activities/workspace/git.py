@@ -14,7 +14,11 @@ from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import gettempdir
 from typing import BinaryIO
+
+from activities.starting import started
+from overnight.base.parts import marked
 
 NAME = "Overnight"
 EMAIL = "overnight@localhost"
@@ -67,22 +71,46 @@ _CONFIG: dict[str, str] = {
 
 _held_lock: ContextVar[int | None] = ContextVar("overnight_session_lock", default=None)
 """Descriptor of the session lock, inherited by git: a git that outlives a killed worker keeps the session locked."""
+_vault_lock: ContextVar[int | None] = ContextVar("overnight_vault_lock", default=None)
+"""Descriptor of a vault's lock, inherited in the same way."""
 
 _SECRET_IN_URL = re.compile(r"(?<=://)[^/@\s]+@")
+_DAMAGE = re.compile(
+    r"corrupt|object file .* is empty|unable to (?:read|unpack|parse|find|get|load|mmap|resolve reference)|"
+    r"(?:could not|cannot|failed to) (?:parse|unpack|load|read (?:object|[0-9a-f]{40}))|"
+    r"(?:bad|missing|invalid|broken|unknown) (?:object|tree|blob|commit|sha1)|not a (?:valid|tree) (?:object|sha1|ref)|"
+    r"not a tree object|garbage at end|inflate|index file (?:smaller|open)|is not a git packfile|"
+    r"packfile .* cannot be accessed|hash mismatch|bad (?:signature|index|pack)|reference broken|"
+    r"did not send all necessary objects|not our ref|: bad file",
+    re.IGNORECASE,
+)
+"""How git speaks of a repository in which something is broken or missing."""
+_TROUBLE = re.compile(
+    r"permission denied|no space left|quota exceeded|too many open files|cannot allocate|out of memory|read-only file",
+    re.IGNORECASE,
+)
+"""How it speaks of a host on which nothing works now, whatever is in the repository."""
 
 
 class GitError(Exception):
     """A git command failed. The message is for a person and holds no credentials.
 
-    `command` is the subcommand with its arguments, `exit_code` is None when git was stopped or did not start.
+    `command` is the subcommand with its arguments, `exit_code` is None when git was stopped or did not start. `said`
+    is the end of everything that git wrote to its error output.
     """
 
-    def __init__(self, command: str, exit_code: int | None, message: str) -> None:
-        """Keep the three facts; `str()` shows the subcommand and the message."""
+    def __init__(self, command: str, exit_code: int | None, message: str, said: str = "") -> None:
+        """Keep the facts; `str()` shows the subcommand and the message."""
         self.command = command
         self.exit_code = exit_code
         self.message = message
+        self.said = said
         super().__init__(f"git {command.split(' ', 1)[0]}: {message}")
+
+    @property
+    def shows_damage(self) -> bool:
+        """Whether git spoke of an object, a pack or an index that is broken or missing."""
+        return _DAMAGE.search(self.said) is not None and _TROUBLE.search(self.said) is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +163,8 @@ def environment(
         "GIT_NO_REPLACE_OBJECTS": "1",
         "GIT_OPTIONAL_LOCKS": "0",
         "GIT_PAGER": "cat",
-        "GIT_SSH_COMMAND": "ssh -o BatchMode=yes -o ConnectTimeout=20",
+        # A connection that is shared would be left behind for the user's own ssh, and end with what we leave behind.
+        "GIT_SSH_COMMAND": "ssh -o BatchMode=yes -o ConnectTimeout=20 -o ControlMaster=no",
         "GIT_TERMINAL_PROMPT": "0",
     }
     if not user_config:
@@ -178,43 +207,44 @@ async def git(
     if work_tree is not None:
         command.append(f"--work-tree={work_tree}")
     command += args
-    environ = environment(transports, config, user_config=user_config) | dict(env or {})
+    environ = environment(transports, config, user_config=user_config) | dict(env or {}) | marked(gettempdir())
     if index is not None:
         environ["GIT_INDEX_FILE"] = str(index)
     shown = redact(" ".join(os.fsdecode(a) for a in args))
     where = cwd or work_tree or git_dir or "/"
-    lock = _held_lock.get()
+    locks = tuple(lock for lock in (_held_lock.get(), _vault_lock.get()) if lock is not None)
     try:
-        process = await asyncio.create_subprocess_exec(
+        process = await started(
             *command,
             stdin=source or (asyncio.subprocess.DEVNULL if stdin is None else asyncio.subprocess.PIPE),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             cwd=where,
             env=environ,
-            start_new_session=True,
-            pass_fds=() if lock is None else (lock,),
+            pass_fds=locks,
         )
     except OSError as error:
         missing = isinstance(error, FileNotFoundError) and error.filename == "git"
         what = "git is not installed" if missing else f"git could not be started in {where}: {error.strerror}"
         raise GitError(shown, None, what) from error
+    given_up = True
     try:
         async with asyncio.timeout(limit_s):
             stdout, stderr, cut = await _talk(process, stdin, max_output, truncate=truncate)
             if not cut:
                 await process.wait()
+        given_up = False
     except TimeoutError as error:
         raise GitError(shown, None, f"stopped after {limit_s:g} seconds without an end") from error
     except _TooMuchOutputError as error:
         raise GitError(shown, None, f"printed more than {max_output} bytes") from error
     finally:
-        await _end(process)
+        await _end(process, given_up=given_up)
     code = process.returncode if process.returncode is not None else -1
     if cut:
         return Output(stdout, stderr, 0, truncated=True)
     if code not in ok:
-        raise GitError(shown, code, _last_words(stderr) or f"ended with exit code {code}")
+        raise GitError(shown, code, _last_words(stderr) or f"ended with exit code {code}", stderr)
     return Output(stdout, stderr, code)
 
 
@@ -264,9 +294,12 @@ async def _talk(
         await asyncio.gather(writing, listening, return_exceptions=True)
 
 
-async def _end(process: asyncio.subprocess.Process) -> None:
+async def _end(process: asyncio.subprocess.Process, *, given_up: bool) -> None:
     """End what is left of the process group: gently first, so that git removes its own lock files."""
     if process.returncode is not None:
+        if given_up:
+            # It died, and what it had started holds its pipes, and our locks.
+            _signal(process, signal.SIGKILL)
         return
     try:
         _signal(process, signal.SIGTERM)
@@ -286,5 +319,5 @@ def _signal(process: asyncio.subprocess.Process, number: signal.Signals) -> None
 def _last_words(stderr: str) -> str:
     """Return what git said went wrong: its fatal and error lines, else its last lines."""
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
-    telling = [line for line in lines if line.startswith(("fatal:", "error:", "remote:", "!"))]
+    telling = [line for line in lines if line.startswith(("fatal:", "error:", "remote:", "ssh:", "!"))]
     return "; ".join((telling or lines)[-4:])[:1000]

@@ -13,9 +13,11 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from overnight.base.wording import quoted
+
 from .files import copy_regular, write_git_dir
 from .git import NO_TRANSPORT, GitError, Output, git
-from .project_info import ProjectError, ProjectInfo, read_subject
+from .project_info import ProjectError, ProjectInfo, RefError, read_subject
 from .trust import as_the_user_trusts, global_ignores, is_dubious
 
 _PASSIVE = ("filemode", "symlinks", "ignorecase", "autocrlf", "eol", "trustctime", "checkstat", "precomposeunicode")
@@ -33,7 +35,7 @@ async def inspect_path(path: Path, ref: str | None) -> ProjectInfo:
             dirty = 0 if bare else await _count_dirty(root, env)
             return ProjectInfo("path", str(root), commit, branch, dirty, subject)
     except GitError as error:
-        message = f"git could not read the repository in {path}: {error.message}"
+        message = f"git could not read the repository in {path}:\n{quoted(error.message)}"
         raise ProjectError(message) from error
     except OSError as error:
         message = f"The repository in {path} could not be read: {error}"
@@ -41,13 +43,22 @@ async def inspect_path(path: Path, ref: str | None) -> ProjectInfo:
 
 
 def _real_folder(path: Path) -> Path:
-    if not path.exists():
-        message = f"{path} does not exist. Check the path, or leave the project out to start a new one."
+    try:
+        there = path.exists()
+    except OSError as error:
+        raise ProjectError(f"{path} cannot be looked at: {error.strerror}.") from None
+    if not there:
+        message = f"{path} does not exist. Check the path; without a project, a session starts a new one."
         raise ProjectError(message)
     if not path.is_dir():
-        message = f"{path} is a file. Give the folder of a git repository, or leave the project out for a new one."
+        message = (
+            f"{path} is a file. Give the folder of a git repository; without a project, a session starts a new one."
+        )
         raise ProjectError(message)
-    return path.resolve()
+    real = path.resolve()
+    if "\n" in str(real):
+        raise ProjectError(f"{str(real)!r} has a line end in its path, which git's own files do not take. Move it.")
+    return real
 
 
 async def _ask(path: Path, env: Mapping[str, str], *args: str, ok: tuple[int, ...] = (0, 1, 128)) -> Output:
@@ -87,9 +98,9 @@ def _why_not(path: Path, stderr: str) -> str:
     if "not a git repository" in stderr:
         return (
             f"{path} is not a git repository. Make it one with: git init && git add -A && git commit -m start "
-            "(in that folder), or leave the project out to start a new one."
+            "(in that folder); without a project, a session starts a new one."
         )
-    return f"git could not read the repository in {path}: {stderr.strip()[-300:]}"
+    return f"git could not read the repository in {path}:\n{quoted(stderr.strip()[-300:])}"
 
 
 async def _resolve(root: Path, ref: str | None, env: Mapping[str, str]) -> tuple[str, str | None]:
@@ -99,7 +110,7 @@ async def _resolve(root: Path, ref: str | None, env: Mapping[str, str]) -> tuple
         raise ProjectError(message)
     found = await _ask(root, env, "rev-parse", "--verify", "--quiet", f"{ref or 'HEAD'}^{{commit}}")
     if found.exit_code != 0:
-        raise ProjectError(await _no_such_commit(root, ref, env))
+        raise (RefError if ref else ProjectError)(await _no_such_commit(root, ref, env))
     if ref is None or ref == "HEAD":
         head = await _ask(root, env, "symbolic-ref", "--quiet", "--short", "HEAD")
         return found.text, head.text or None

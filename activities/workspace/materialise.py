@@ -2,6 +2,7 @@
 
 import asyncio
 import tempfile
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
@@ -10,7 +11,7 @@ from .files import absolute, tame
 from .git import LONG_S, git
 from .names import check_commit
 from .reading import Source, hold
-from .worktree import Worktree
+from .worktree import Worktree, on_sound_shadow
 
 
 async def materialise(
@@ -31,7 +32,8 @@ async def materialise(
     await asyncio.to_thread(_make_empty, folder)
     with tempfile.TemporaryDirectory(prefix="overnight-checkout-") as name:
         index = Path(name) / "index"
-        await git("read-tree", "--reset", "-u", commit, git_dir=git_dir, work_tree=folder, index=index, limit_s=LONG_S)
+        place = _Place(git_dir, folder, index)
+        await _on_sound(source, lambda: place.write(commit))
         if objects_path is not None and session is not None:
             await asyncio.to_thread(
                 write_agent_git,
@@ -55,10 +57,11 @@ async def restore_tracked(source: Source, commit: str, folder: Path) -> None:
     await asyncio.to_thread(tame, absolute(folder))
     with tempfile.TemporaryDirectory(prefix="overnight-restore-") as name:
         place = _Place(git_dir, absolute(folder), Path(name) / "index")
-        await place.git("read-tree", commit)
-        # The index knows no times yet: each file is read. Those that fit are written down, the others are replaced.
-        await place.git("update-index", "-q", "--ignore-submodules", "--really-refresh", ok=(0, 1))
-        await place.git("read-tree", "--reset", "-u", commit)
+        await _on_sound(source, lambda: place.write(commit, again=True))
+
+
+async def _on_sound(source: Source, work: Callable[[], Awaitable[None]]) -> None:
+    await (on_sound_shadow(source, work) if isinstance(source, Worktree) else work())
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,14 @@ class _Place:
     git_dir: Path
     folder: Path
     index: Path
+
+    async def write(self, commit: str, *, again: bool = False) -> None:
+        await asyncio.to_thread(self.index.unlink, missing_ok=True)
+        if again:
+            await self.git("read-tree", commit)
+            # The index knows no times yet: each file is read. Those that fit are written down, the others are replaced.
+            await self.git("update-index", "-q", "--ignore-submodules", "--really-refresh", ok=(0, 1))
+        await self.git("read-tree", "--reset", "-u", commit)
 
     async def git(self, *args: str, ok: tuple[int, ...] = (0,)) -> None:
         await git(*args, git_dir=self.git_dir, work_tree=self.folder, index=self.index, ok=ok, limit_s=LONG_S)

@@ -5,7 +5,7 @@ from pathlib import Path
 from .files import absolute, is_there
 from .local_project import inspect_path
 from .names import is_other_transport, is_url
-from .project_info import ProjectError, ProjectInfo
+from .project_info import ProjectError, ProjectInfo, RefError
 from .remote_project import inspect_url
 
 
@@ -14,7 +14,7 @@ async def inspect_project(path_or_url: str | Path, ref: str | None = None) -> Pr
     place = str(path_or_url)
     if ref is not None and (not ref.strip() or ref.startswith("-") or "\0" in ref or "\n" in ref):
         message = f"{ref!r} is not the name of a branch, tag or commit."
-        raise ProjectError(message)
+        raise RefError(message)
     local = absolute(path_or_url)
     exists = is_there(local)
     if isinstance(path_or_url, str) and not exists:

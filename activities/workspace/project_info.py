@@ -13,6 +13,10 @@ class ProjectError(Exception):
     """The project cannot be used as asked; the message tells a person what is wrong, where, and what to do."""
 
 
+class RefError(ProjectError):
+    """The project is there; what was named in it is not."""
+
+
 @dataclass(frozen=True, slots=True)
 class ProjectInfo:
     """A project at the commit that a session would start from.

@@ -1,14 +1,13 @@
 """Publishing a checkpoint: the session's branch in the vault moves only from the commit that was expected there."""
 
-import asyncio
-
 from .checkpoint import Checkpoint, describe
-from .git import LONG_S, GitError, git
+from .git import GitError
 from .message import read_commit
 from .names import branch_ref, check_commit
+from .push import Move, push
 from .snapshot import Claim
-from .vault import Conflict, Vault, clear_stale_locks, hold_commit, session_tip, tip
-from .worktree import Worktree
+from .vault import Conflict, Vault, hold_commit, session_tip, tip
+from .worktree import Worktree, on_sound_shadow
 
 
 async def publish(
@@ -23,34 +22,32 @@ async def publish(
     """Move the session's branch in the vault from `expected_parent` to `commit`, its child; a repetition is fine.
 
     With a claim only while it is held: its hidden ref moves in the same breath, to `follow`, or is deleted. Raises
-    Conflict when one of the two is elsewhere, GitError, ValueError when the commit is not a child of that parent.
+    Conflict when one of the two is elsewhere, GitError, VaultAwayError, ValueError when the commit is not a child of
+    that parent.
     """
+    await on_sound_shadow(worktree, lambda: _publish(worktree, vault, commit, expected_parent, held, follow))
+
+
+async def _publish(
+    worktree: Worktree, vault: Vault, commit: str, expected_parent: str, held: Claim | None, follow: str | None
+) -> None:
     ref = branch_ref(worktree.session_id)
     info = await read_commit(worktree.git_dir, check_commit(commit))
     if info.parents != (check_commit(expected_parent),):
         message = f"{commit} is not one commit on top of {expected_parent}"
         raise ValueError(message)
-    expected: dict[str, str | None] = {ref: expected_parent}
-    moves = [f"{commit}:{ref}"]
+    moves = [Move(ref, expected_parent, commit)]
     if held is not None:
-        expected[held.ref] = held.commit
-        moves.append(f"{follow}:{held.ref}" if follow else f":{held.ref}")
-    await asyncio.to_thread(clear_stale_locks, vault, list(expected))
+        moves.append(Move(held.ref, held.commit, follow))
     try:
-        await git(
-            *("push", "--quiet", "--atomic", *(f"--force-with-lease={name}:{at}" for name, at in expected.items())),
-            *("--", vault.address, *moves),
-            git_dir=worktree.git_dir,
-            transports=vault.transports,
-            limit_s=LONG_S,
-        )
+        await push(vault, worktree.git_dir, *moves)
     except GitError:
         if await tip(vault, ref) == commit:
             return
         # Who has lost the claim is to hear that, whatever became of the branch since.
-        for name, at in reversed(expected.items()):
-            if (now := await tip(vault, name)) != at:
-                raise Conflict(name, at, now) from None
+        for move in reversed(moves):
+            if (now := await tip(vault, move.ref)) != move.expected:
+                raise Conflict(move.ref, move.expected, now) from None
         raise
 
 

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from .git import GitError, git
-from .message import ITERATION, MAX_SUBJECT, RESTORES, STEP, one_line, read_trailers
+from .git import LONG_S, GitError, git
+from .message import ITERATION, MAX_SUBJECT, RESTORES, SESSION, STEP, one_line, read_trailers
 from .names import branch_ref, check_commit
 from .vault import Vault, hold_commit, tip
 from .worktree import Worktree
@@ -13,6 +13,12 @@ Source = Vault | Worktree
 """Where commits can be read from."""
 
 _MAX_MESSAGE = 64 * 2**10
+_FOUND = 100
+"""Commits of one iteration that are looked at, with those whose messages only quote its trailer."""
+
+
+class NoBranchError(GitError):
+    """The vault has no branch of this session: not yet, or another vault has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +42,12 @@ async def hold(source: Source, commit: str) -> Path:
 async def log(vault: Vault, session_id: str, base: str | None = None, limit: int = 100) -> list[LogEntry]:
     """Return the newest `limit` commits of a session's branch, newest first, down to `base` (exclusive).
 
-    Raises GitError when the vault has no such branch.
+    Raises NoBranchError when the vault has no such branch.
     """
     ref = branch_ref(session_id)
     head = await tip(vault, ref)
     if head is None:
-        raise GitError("log", None, f"the vault has no branch {ref}")
+        raise NoBranchError("log", None, f"the vault has no branch {ref}")
     await hold_commit(vault, head)
     down_to = [] if base is None else [f"^{check_commit(base)}"]
     out = await git(
@@ -59,6 +65,42 @@ async def log(vault: Vault, session_id: str, base: str | None = None, limit: int
         truncate=True,
     )
     return [_entry(record.decode(errors="replace")) for record in out.stdout.split(b"\0") if record.count(b"\n") > 2]
+
+
+async def checkpoint_of_iteration(vault: Vault, session_id: str, iteration: int, *, base: str, head: str) -> str | None:
+    """Return the last commit that an iteration's work left between `base` (exclusive) and `head`, or None.
+
+    Commits that only went back to an earlier tree do not count. Raises GitError.
+    """
+    await hold_commit(vault, head)
+    out = await git(
+        "log",
+        "-z",
+        "--first-parent",
+        "--no-show-signature",
+        f"--grep=^{ITERATION}: {int(iteration)}$",
+        "--format=%H%n%P%n%ct%n%B",
+        check_commit(head),
+        f"^{check_commit(base)}",
+        "--",
+        git_dir=vault.git_dir,
+        limit_s=LONG_S,
+        max_output=_FOUND * _MAX_MESSAGE,
+        truncate=True,
+    )
+    for record in out.stdout.split(b"\0"):
+        if record.count(b"\n") <= 2:
+            continue
+        text = record.decode(errors="replace")
+        entry, trailers = _entry(text), read_trailers(text.split("\n", 3)[3])
+        # Anyone may write such a line into a body: the last paragraph counts.
+        if entry.iteration == iteration and trailers.get(SESSION) == session_id and not _goes_back(entry):
+            return entry.commit
+    return None
+
+
+def _goes_back(entry: LogEntry) -> bool:
+    return entry.restores is not None and (entry.step or "").startswith("restore-")
 
 
 def _entry(record: str) -> LogEntry:

@@ -5,10 +5,12 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from overnight.base.wording import quoted
+
 from .files import write_git_dir
 from .git import NETWORK, GitError, git, redact
 from .names import is_commit
-from .project_info import ProjectError, ProjectInfo, read_subject
+from .project_info import ProjectError, ProjectInfo, RefError, read_subject
 
 _LIMIT_S = 120.0
 _HINTS = {
@@ -85,9 +87,9 @@ def _choose(shown: str, refs: Mapping[str, str], head_branch: str | None, ref: s
     if is_commit(ref):
         return ref, None
     message = f"{shown} has no branch or tag named {ref!r}. {listed} A commit needs its full id."
-    raise ProjectError(message)
+    raise RefError(message)
 
 
 def _explain(url: str, error: GitError) -> str:
     hint = next((hint for sign, hint in _HINTS.items() if sign in error.message), "Check the URL and the network.")
-    return f"{redact(url)} could not be read: {error.message[:300]}. {hint}"
+    return f"{redact(url)} could not be read. {hint}\n{quoted(error.message[:300])}"

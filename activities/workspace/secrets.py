@@ -17,7 +17,7 @@ from .git import git
 from .names import check_commit
 from .reading import Source, hold
 from .rewrite import rewrite
-from .worktree import Worktree
+from .worktree import Worktree, on_sound_shadow
 
 MAX_FOUND = 100
 """Most secrets that a report lists."""
@@ -78,8 +78,16 @@ async def secrets_between(repository: Source, base: str, commit: str, redactor: 
     the values that `redactor` knows. Time is bounded: what cannot be examined in it is among the findings, under the
     rule `not-examined`. Raises GitError, OSError.
     """
-    await hold(repository, check_commit(base))
-    git_dir = await hold(repository, check_commit(commit))
+
+    async def search() -> list[SecretFound]:
+        return await _secrets_between(repository, check_commit(base), check_commit(commit), redactor)
+
+    return await (on_sound_shadow(repository, search) if isinstance(repository, Worktree) else search())
+
+
+async def _secrets_between(repository: Source, base: str, commit: str, redactor: Redactor) -> list[SecretFound]:
+    await hold(repository, base)
+    git_dir = await hold(repository, commit)
     changed = await changes(git_dir, "diff-tree", "-r", base, commit)
     telling = await asyncio.to_thread(_telling_names, changed, redactor)
     found = [SecretFound(_show(change.path, redactor), 0, rule) for change, rule in telling[:MAX_FOUND]]

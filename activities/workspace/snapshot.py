@@ -19,9 +19,10 @@ from .git import LONG_S, GitError, git
 from .message import ITERATION, SESSION, STEP, compose, read_commit
 from .names import check_commit, snapshot_ref
 from .nested import list_gitlinks
+from .push import Move, push
 from .secrets import telling_paths
-from .vault import Conflict, Vault, clear_stale_locks, hold_commit, tip
-from .worktree import Worktree, clean_to, obtain
+from .vault import Conflict, Vault, hold_commit, tip
+from .worktree import Worktree, clean_to, obtain, on_sound_shadow
 
 GATHER = Path(__file__).with_name("gather.py")
 """The program that packs a workspace, in a box."""
@@ -54,6 +55,8 @@ class Claim:
     step: str
     host: str
     commit: str
+    rebuilt: bool = False
+    """What was at the hidden ref could not be read: whether somebody was at work on this step, it does not say."""
 
     @property
     def ref(self) -> str:
@@ -69,19 +72,36 @@ async def claim(
     What is there of another step, or stands on another commit than the worktree's, is no use and is replaced. The
     caller holds the session lock. Raises Conflict when others claim it again and again, GitError.
     """
+    return await on_sound_shadow(worktree, lambda: _claim(worktree, vault, iteration, step, host))
+
+
+async def _claim(
+    worktree: Worktree, vault: Vault, iteration: int, step: str, host: str
+) -> tuple[Claim, Snapshot | None]:
     ref = snapshot_ref(worktree.session_id)
     mine = Claim(worktree, vault, iteration, step, host, "")
     for _ in range(_TRIES):
         now = await tip(vault, ref)
-        found = await _usable(mine, now)
+        found, readable = await _usable(mine, now)
         tree = f"{now}^{{tree}}" if found else await _wrapped(worktree, f"{worktree.commit}^{{tree}}", None)
         commit = await _commit(mine, tree, host=found.host if found else host)
         try:
-            await _move(mine, now, commit)
+            rebuilt = await _move(mine, now, commit) or not readable
         except Conflict:
             continue
-        return replace(mine, commit=commit), found
+        return replace(mine, commit=commit, rebuilt=rebuilt), found
     raise Conflict(ref, now, await tip(vault, ref))
+
+
+async def made_for(worktree: Worktree, iteration: int, *steps: str) -> bool:
+    """Whether a checkpoint of one of these steps was made in the workspace as it is, and not published."""
+    if worktree.unrecorded is None:
+        return False
+    try:
+        info = await read_commit(worktree.git_dir, worktree.unrecorded)
+    except GitError:
+        return False
+    return any(info.is_step(worktree.session_id, iteration, step) for step in steps)
 
 
 async def take_snapshot(held: Claim, gathered: Path, *, transcript: Path | None, redactor: Redactor) -> Claim:
@@ -127,8 +147,12 @@ async def restore_work(worktree: Worktree, vault: Vault, snapshot: Snapshot) -> 
 
     The caller holds the session lock. Raises GitError.
     """
-    await obtain(worktree, vault, snapshot.commit)
-    await clean_to(worktree, f"{snapshot.commit}:{_WORK}")
+
+    async def put() -> None:
+        await obtain(worktree, vault, snapshot.commit)
+        await clean_to(worktree, f"{snapshot.commit}:{_WORK}")
+
+    await on_sound_shadow(worktree, put)
 
 
 async def restore_transcript(vault: Vault, snapshot: Snapshot, path: Path) -> None:
@@ -141,17 +165,25 @@ async def restore_transcript(vault: Vault, snapshot: Snapshot, path: Path) -> No
     await asyncio.to_thread(path.write_bytes, shown.stdout)
 
 
-async def _usable(mine: Claim, now: str | None) -> Snapshot | None:
-    """What is at the tip, when it belongs to this step and stands on the worktree's commit."""
+async def _usable(mine: Claim, now: str | None) -> tuple[Snapshot | None, bool]:
+    """What is at the tip, when it belongs to this step and stands on the worktree's commit; and whether it is legible.
+
+    What leads to no commit is as good as nothing there.
+    """
     if now is None:
-        return None
-    await hold_commit(mine.vault, now)
-    info = await read_commit(mine.vault.git_dir, now)
+        return None, True
+    try:
+        await hold_commit(mine.vault, now)
+        info = await read_commit(mine.vault.git_dir, now)
+    except GitError as error:
+        if not error.shows_damage:
+            raise
+        return None, False
     if info.parents != (mine.worktree.commit,) or not info.is_step(mine.worktree.session_id, mine.iteration, mine.step):
-        return None
+        return None, True
     await obtain(mine.worktree, mine.vault, now)
     listed = await git("ls-tree", "--name-only", now, git_dir=mine.worktree.git_dir)
-    return Snapshot(now, info.trailers.get(_HOST, ""), _TRANSCRIPT in listed.text.splitlines())
+    return Snapshot(now, info.trailers.get(_HOST, ""), _TRANSCRIPT in listed.text.splitlines()), True
 
 
 async def _unpack(worktree: Worktree, gathered: Path) -> str:
@@ -225,22 +257,15 @@ async def _commit(held: Claim, tree: str, *, host: str) -> str:
     return made.text
 
 
-async def _move(held: Claim, expected: str | None, commit: str) -> None:
-    """Move the hidden ref. Raises Conflict when it is not where it was expected."""
+async def _move(held: Claim, expected: str | None, commit: str) -> bool:
+    """Move the hidden ref; tells whether what was there could not be read. Raises Conflict when it is elsewhere."""
     ref, vault = held.ref, held.vault
-    # No `+` before the commit: it would override the lease.
-    await asyncio.to_thread(clear_stale_locks, vault, [ref])
     try:
-        await git(
-            *("push", "--quiet", f"--force-with-lease={ref}:{expected or ''}", "--", vault.address, f"{commit}:{ref}"),
-            git_dir=held.worktree.git_dir,
-            transports=vault.transports,
-            limit_s=LONG_S,
-        )
+        return ref in await push(vault, held.worktree.git_dir, Move(ref, expected, commit))
     except GitError:
         now = await tip(vault, ref)
         if now == commit:
-            return
+            return False
         if now != expected:
             raise Conflict(ref, expected, now) from None
         raise

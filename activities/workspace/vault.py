@@ -1,21 +1,19 @@
 """A project's vault: the bare repository that holds every session's branch, on this host or at a git URL."""
 
 import asyncio
-import contextlib
 import os
 import tempfile
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from .files import absolute, keep_bytes, remove, write_git_dir
-from .git import LOCAL_ONLY, LONG_S, NETWORK, GitError, git
-from .names import branch_ref, check_commit, is_other_transport, is_url
+from .away import VaultGoneError, reaching
+from .files import DURABLE, absolute, keep_bytes, remove, write_git_dir
+from .git import LOCAL_ONLY, LONG_S, NETWORK, GitError, git, redact
+from .names import base_ref, branch_ref, check_commit, is_other_transport, is_url
 
 # A commit that Temporal's history names must survive a power cut: objects and refs reach the disk first.
-_DURABLE = "\tfsync = committed\n\tfsyncMethod = batch\n[gc]\n\tauto = 0\n[receive]\n\tautogc = false\n"
-_STALE_LOCK_S = 60.0
+_DURABLE = f"{DURABLE}[gc]\n\tauto = 0\n[receive]\n\tautogc = false\n"
 _LOOSE_OBJECTS = 1000
 
 
@@ -48,8 +46,10 @@ class Vault:
         return NETWORK if self.remote else LOCAL_ONLY
 
 
-async def open_vault(url_or_path: str | Path, *, cache: Path | None = None) -> Vault:
+async def open_vault(url_or_path: str | Path, *, cache: Path | None = None, make: bool = True) -> Vault:
     """Open a vault; a local one that is missing is created, once, however many processes ask at the same time.
+
+    Where sessions have work already it is not to be made: without ``make`` it must be there, else VaultGoneError.
 
     For a git URL `cache` is the folder of the local copy (created when missing). Raises GitError when the place is
     taken by something else, ValueError for a URL without `cache` or with a transport that is refused.
@@ -66,6 +66,8 @@ async def open_vault(url_or_path: str | Path, *, cache: Path | None = None) -> V
         await asyncio.to_thread(_create, copy)
         return Vault(copy, place)
     git_dir = absolute(url_or_path)
+    if not make and not await asyncio.to_thread(git_dir.exists):
+        raise VaultGoneError(git_dir)
     await asyncio.to_thread(_create, git_dir)
     return Vault(git_dir)
 
@@ -88,13 +90,19 @@ def _create(git_dir: Path) -> None:
 
 
 async def tip(vault: Vault, ref: str) -> str | None:
-    """Return the commit at a full ref name, as the vault has it now, or None. Raises GitError."""
+    """Return what is at a full ref name, as the vault has it now, or None. Raises GitError, VaultAwayError."""
     if vault.remote:
-        listed = await git(
-            "ls-remote", "--", vault.remote, ref, git_dir=vault.git_dir, transports=vault.transports, limit_s=LONG_S
-        )
+        asked = ("ls-remote", "--", vault.remote, ref)
+        try:
+            with reaching(vault.remote):
+                listed = await git(*asked, git_dir=vault.git_dir, transports=vault.transports, limit_s=LONG_S)
+        except GitError as error:
+            # Of some transports git itself does not say what could not be read, and its name holds the project's key.
+            message = f"vault {redact(vault.remote)}: {error.message}"
+            raise type(error)(error.command, error.exit_code, message, error.said) from None
         found = (line.split("\t") for line in listed.text.splitlines())
-        return next((commit for commit, name in found if name == ref), None)
+        # Zeros are how git lists a ref that it cannot read.
+        return next((commit for commit, name in found if name == ref and commit.strip("0")), None)
     shown = await git("rev-parse", "--verify", "--quiet", ref, git_dir=vault.git_dir, ok=(0, 1))
     return shown.text or None
 
@@ -102,6 +110,11 @@ async def tip(vault: Vault, ref: str) -> str | None:
 async def session_tip(vault: Vault, session_id: str) -> str | None:
     """Return the commit at the session's branch, or None when there is no such branch. Raises GitError."""
     return await tip(vault, branch_ref(session_id))
+
+
+async def session_base(vault: Vault, session_id: str) -> str | None:
+    """Return the commit that the session started from, or None when nothing was imported yet. Raises GitError."""
+    return await tip(vault, base_ref(session_id))
 
 
 async def has_commit(git_dir: Path, commit: str) -> bool:
@@ -121,23 +134,25 @@ async def fetch_commit(
 ) -> None:
     """Bring one commit with its history from a path or URL into a repository; no ref is written.
 
-    A shallow source makes a shallow copy. Takes at most `limit_s` seconds. Raises GitError.
+    A shallow source makes a shallow copy. Takes at most `limit_s` seconds. Raises GitError, VaultAwayError when the
+    URL cannot be reached now.
     """
-    await git(
-        "fetch",
-        "--quiet",
-        "--no-tags",
-        "--no-write-fetch-head",
-        "--no-auto-maintenance",
-        "--update-shallow",
-        "--",
-        source,
-        check_commit(commit),
-        git_dir=git_dir,
-        transports=transports,
-        env=env,
-        limit_s=limit_s,
-    )
+    with reaching(source):
+        await git(
+            "fetch",
+            "--quiet",
+            "--no-tags",
+            "--no-write-fetch-head",
+            "--no-auto-maintenance",
+            "--update-shallow",
+            "--",
+            source,
+            check_commit(commit),
+            git_dir=git_dir,
+            transports=transports,
+            env=env,
+            limit_s=limit_s,
+        )
 
 
 async def hold_commit(vault: Vault, commit: str) -> Path:
@@ -145,40 +160,6 @@ async def hold_commit(vault: Vault, commit: str) -> Path:
     if vault.remote and not await has_commit(vault.git_dir, commit):
         await fetch_commit(vault.git_dir, vault.remote, commit, transports=vault.transports)
     return vault.git_dir
-
-
-async def create_refs(vault: Vault, refs: Mapping[str, str]) -> None:
-    """Create all these refs at these commits, or none of them. Raises GitError, also when one exists already."""
-    if vault.remote:
-        leases = [f"--force-with-lease={ref}:" for ref in refs]
-        moves = [f"{commit}:{ref}" for ref, commit in refs.items()]
-        await git(
-            "push",
-            "--quiet",
-            "--atomic",
-            *leases,
-            "--",
-            vault.remote,
-            *moves,
-            git_dir=vault.git_dir,
-            transports=vault.transports,
-            limit_s=LONG_S,
-        )
-        return
-    await asyncio.to_thread(clear_stale_locks, vault, list(refs))
-    lines = "".join(f"create {ref} {commit}\n" for ref, commit in refs.items())
-    await git("update-ref", "--stdin", git_dir=vault.git_dir, stdin=lines.encode())
-
-
-def clear_stale_locks(vault: Vault, refs: list[str]) -> None:
-    """Remove lock files of these refs that a killed git left in a local vault: git holds them for milliseconds."""
-    if vault.remote:
-        return
-    for ref in refs:
-        lock = vault.git_dir / f"{ref}.lock"
-        with contextlib.suppress(OSError):
-            if time.time() - lock.stat().st_mtime > _STALE_LOCK_S:
-                lock.unlink()
 
 
 async def tidy(git_dir: Path) -> bool:

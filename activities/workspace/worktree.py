@@ -5,16 +5,26 @@ other sessions. It is a cache: what counts is the vault, and a broken shadow is 
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 from pathlib import Path
+from typing import TypeVar
 
-from .files import absolute, is_real_folder, keep_bytes, make_writable, remove, tame, write_git_dir
+import structlog
+
+from .away import VaultAwayError
+from .files import DURABLE, absolute, is_real_folder, keep_bytes, make_writable, remove, tame, write_git_dir
 from .git import LONG_S, GitError, git
 from .lock import lock_is_held
 from .message import SESSION, read_commit
-from .names import branch_ref, check_commit, check_session_id
-from .vault import Vault, fetch_commit, has_commit
+from .names import branch_ref, check_commit, check_session_id, snapshot_ref
+from .salvage import has_emptied, save_sound
+from .vault import Vault, fetch_commit, has_commit, hold_commit, tip
+
+T = TypeVar("T")
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +36,10 @@ class Worktree:
     commit: str
     kept: bool = False
     """Whether it was here already, with what was done since that commit."""
+    unrecorded: str | None = None
+    """A commit that was made on top of `commit` and never published: its changes are in the workspace."""
+    vault: Vault | None = None
+    """Where a broken shadow gets its objects from."""
 
     @property
     def tree(self) -> Path:
@@ -56,32 +70,48 @@ async def ensure_worktree(
     With `keep_changes` a workspace that is there already is left as it is, with the work since; so is one whose last
     commit was made on top of `commit` but not recorded: its changes count as work not committed yet. In every other
     case tracked files become those of the commit and other files go, except ignored ones such as node_modules.
-    The caller holds the `session_lock` of the folder. Raises GitError.
+    The caller holds the `session_lock` of the folder. Raises GitError, VaultAwayError.
     """
-    worktree = Worktree(absolute(folder), check_session_id(session_id), check_commit(commit))
+    worktree = Worktree(absolute(folder), check_session_id(session_id), check_commit(commit), vault=vault)
     state = await asyncio.to_thread(_prepare, worktree)
-    if state is _State.IN_PLACE and keep_changes:
+    damaged = state is not _State.NEW and await asyncio.to_thread(has_emptied, worktree.git_dir)
+    if state is _State.IN_PLACE and keep_changes and await _is_at(worktree, vault, commit):
         here = await shadow_head(worktree)
-        unrecorded = here is not None and here != commit and await _is_unrecorded(worktree, here)
-        if unrecorded:
+        if damaged or here is None or not await has_commit(worktree.git_dir, commit):
+            # The vault has everything for another one, and the work in the workspace stays.
+            await renew_shadow(worktree)
+        elif here != commit:
             await set_head(worktree, commit)
-        if unrecorded or here == commit:
-            if not await has_commit(worktree.git_dir, commit):
-                # A ruin: the vault has everything for another one, and the work in the workspace stays.
-                await _renew_shadow(worktree, vault)
-                await git("read-tree", commit, git_dir=worktree.git_dir, work_tree=worktree.tree, limit_s=LONG_S)
-                await set_head(worktree, commit)
-            return replace(worktree, kept=True)
+        return replace(worktree, kept=True, unrecorded=here if here != commit else None)
+    if damaged:
+        await _begin_anew(worktree)
     try:
         await obtain(worktree, vault, commit)
         await move_to(worktree, commit)
+    except VaultAwayError:
+        raise
     except GitError:
         if state is _State.NEW:
             raise
         # Perhaps the shadow is damaged. The workspace stays, its ignored files with it.
-        await _renew_shadow(worktree, vault)
+        await _begin_anew(worktree)
         await move_to(worktree, commit)
     return worktree
+
+
+async def _begin_anew(worktree: Worktree) -> None:
+    """A new shadow for a workspace that is to be moved: until it is, what is in it counts nothing."""
+    await asyncio.to_thread(worktree.moving.touch)
+    await renew_shadow(worktree)
+
+
+async def _is_at(worktree: Worktree, vault: Vault, commit: str) -> bool:
+    """Whether the workspace stands on this commit, or its last one was made on top of it but not recorded."""
+    here = await shadow_head(worktree)
+    if here is None:
+        # A branch that a power cut emptied; of a workspace that was never moved anywhere there is none.
+        return (worktree.git_dir / branch_ref(worktree.session_id)).exists()
+    return here == commit or await _is_unrecorded(worktree, vault, here)
 
 
 class _State(Enum):
@@ -115,16 +145,54 @@ def _prepare(worktree: Worktree) -> _State:
 def _fresh_shadow(worktree: Worktree) -> Path:
     fresh = worktree.folder / "shadow.new"
     remove(fresh)
-    write_git_dir(fresh, head=f"ref: {branch_ref(worktree.session_id)}")
+    write_git_dir(fresh, head=f"ref: {branch_ref(worktree.session_id)}", more_config=DURABLE)
     return fresh
 
 
-async def _renew_shadow(worktree: Worktree, vault: Vault) -> None:
-    """Replace the shadow by a new one; only after the vault has given everything for it. Raises GitError."""
+async def renew_shadow(worktree: Worktree) -> None:
+    """Replace the shadow by a new one at the worktree's commit; the workspace stays as it is.
+
+    It has that commit and the work in progress from the vault, and what is sound of the old one: nothing that was made
+    here and not published yet is lost. No index is left that could take a file for known. Nothing may run in the
+    workspace. Raises GitError, VaultAwayError; then the old one stays.
+    """
+    vault = worktree.vault
+    if vault is None:
+        raise GitError("fetch", None, f"{worktree.git_dir} is damaged, and nobody said where its vault is")
     fresh = await asyncio.to_thread(_fresh_shadow, worktree)
     await fetch_commit(fresh, vault.address, worktree.commit, transports=vault.transports)
-    await asyncio.to_thread(remove, worktree.git_dir)
-    await asyncio.to_thread(fresh.rename, worktree.git_dir)
+    if (work := await tip(vault, snapshot_ref(worktree.session_id))) is not None:
+        try:
+            await fetch_commit(fresh, vault.address, work, transports=vault.transports)
+        except VaultAwayError:
+            raise
+        except GitError as error:
+            log.warning("the work in progress in the vault cannot be read", error=str(error))
+    await asyncio.to_thread(save_sound, worktree.git_dir / "objects", fresh / "objects")
+    await git("update-ref", "HEAD", worktree.commit, git_dir=fresh)
+    await git("read-tree", worktree.commit, git_dir=fresh, limit_s=LONG_S)
+    old = worktree.folder / "shadow.old"
+    await asyncio.to_thread(remove, old)
+    worktree.git_dir.rename(old)
+    fresh.rename(worktree.git_dir)
+    await asyncio.to_thread(remove, old)
+    log.warning("a damaged shadow was made anew from the vault", session=worktree.session_id)
+
+
+async def on_sound_shadow(worktree: Worktree, work: Callable[[], Awaitable[T]]) -> T:
+    """Do the work; if git finds the shadow damaged in the middle of it, once more from the beginning on a new one.
+
+    Nothing may run in the workspace. Raises what the work raises, GitError, VaultAwayError.
+    """
+    try:
+        return await work()
+    except VaultAwayError:
+        raise
+    except GitError as error:
+        if worktree.vault is None or not error.shows_damage:
+            raise
+    await renew_shadow(worktree)
+    return await work()
 
 
 async def shadow_head(worktree: Worktree) -> str | None:
@@ -133,8 +201,18 @@ async def shadow_head(worktree: Worktree) -> str | None:
     return shown.text if shown.exit_code == 0 else None
 
 
-async def _is_unrecorded(worktree: Worktree, here: str) -> bool:
-    info = await read_commit(worktree.git_dir, here)
+async def _is_unrecorded(worktree: Worktree, vault: Vault, here: str) -> bool:
+    git_dir = worktree.git_dir
+    if not await has_commit(git_dir, here):
+        try:
+            git_dir = await hold_commit(vault, here)
+            await read_commit(git_dir, here)
+        except VaultAwayError:
+            raise
+        except GitError:
+            # Its object is broken, and nobody else has it: it was made here, and not published.
+            return True
+    info = await read_commit(git_dir, here)
     return info.parents == (worktree.commit,) and info.trailers.get(SESSION) == worktree.session_id
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import pytest
 import pytest_asyncio
 from temporalio.testing import ActivityEnvironment
 
@@ -38,12 +39,20 @@ async def host(tmp_path: Path) -> AsyncIterator[Host]:
 
 
 async def validated(
-    host: Host, *commands: str, project: Project | None = None, setup: str | None = None
+    host: Host,
+    *commands: str,
+    project: Project | None = None,
+    setup: str | None = None,
+    passes: int = 1,
+    quick_passes: int = 1,
+    quick_seconds: float = 60,
 ) -> ValidateResult:
     """The checks on the project's own commit."""
     site = Site(session_id="a-session", project=project or Project(key="a-project"), iteration=1)
     checks = [Check(criterion=f"c{number}", command=command) for number, command in enumerate(commands)]
-    request = ValidateRequest(site=site, checks=checks, seconds=60)
+    request = ValidateRequest(
+        site=site, checks=checks, seconds=300, passes=passes, quick_passes=quick_passes, quick_seconds=quick_seconds
+    )
     return await ActivityEnvironment().run(Validate(host).run, request)
 
 
@@ -80,6 +89,52 @@ async def test_what_was_observed_is_counted_in_full(host: Host) -> None:
     found = await validated(host, connecting(*addresses))
     assert len(found.notes) == MAX_OBSERVED
     assert found.more_notes == 15
+
+
+async def test_a_failure_is_recognised_wherever_in_a_long_output_it_stands(host: Host) -> None:
+    fails = "python3 -c \"{}raise KeyError('price')\""
+    found = await validated(
+        host,
+        fails.format(""),
+        f"seq 30000; {fails.format('pass;')}; s=$?; sleep 0.01; date +%N; exit $s",
+        "python3 -c \"raise KeyError('name')\"",
+        "true",
+    )
+    one, again, other, passed = (e.fingerprint for e in found.evidence)
+    assert one is not None
+    assert one == again
+    assert other is not None
+    assert (one.exact != other.exact, one.template, one.kind) == (True, other.template, "v1:class:KeyError")
+    assert passed is None
+
+
+@pytest.mark.parametrize(
+    ("asked", "quick_s", "runs"),
+    [((1, 1), 60, 1), ((3, 1), 60, 3), ((1, 2), 60, 2), ((3, 2), 0, 3), ((1, 2), 0, 1)],
+)
+async def test_a_command_runs_as_often_as_it_is_to_hold(
+    host: Host, asked: tuple[int, int], quick_s: float, runs: int
+) -> None:
+    found = await validated(
+        host,
+        "echo >> ran && test $(wc -l < ran) -le 3",
+        "echo >> fell; exit 3",
+        passes=asked[0],
+        quick_passes=asked[1],
+        quick_seconds=quick_s,
+    )
+    tree = host.folder("a-session") / "tree"
+    assert (tree / "ran").read_text().count("\n") == runs
+    assert (tree / "fell").read_text().count("\n") == 1, "what fails is not run again"
+    assert [e.exit_code for e in found.evidence] == [0, 3]
+
+
+async def test_what_holds_by_luck_does_not_hold(host: Host) -> None:
+    found = await validated(host, "echo x >> ran; echo said; test $(wc -l < ran) -ne 2", passes=4)
+    (evidence,) = found.evidence
+    assert (evidence.exit_code, evidence.rate) == (1, 0)
+    assert evidence.tail == "It held, and then did not, on the same files: run 2 in a row.\nsaid"
+    assert found.notes == ["c0: It held, and then did not, on the same files: run 2 in a row."]
 
 
 async def test_no_file_stays_setuid(host: Host, tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ async def test_a_call_on_bedrock_runs_in_its_box_and_is_charged(tmp_path: Path) 
                     phase="execute",
                     prompt="hi",
                     guide="",
-                    allowance=Allowance(model="claude-opus-5-5", cost_usd=1, seconds=60, max_turns=5),
+                    allowance=Allowance(model="claude-opus-5-5", cost_usd=1, seconds=300, max_turns=5),
                     conversation=conversation,
                     resume=resume,
                 )

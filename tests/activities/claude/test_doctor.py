@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from activities import check
 from overnight.base.credentials import Credential, find_credential
 from overnight.base.examination import Finding
+from overnight.base.settings import Settings
 from tests.activities.claude.service import SECRET, Asked, Play, credential, http, service
 
 NAMES = ("ANTHROPIC_", "CLAUDE_", "AWS_", "GOOGLE_", "CLOUD")
@@ -128,3 +130,26 @@ async def test_a_proxy_that_cannot_be_used(monkeypatch: pytest.MonkeyPatch) -> N
 async def test_bedrock_is_not_tried() -> None:
     found = await model(credential("https://bedrock-runtime.eu-west-1.amazonaws.com", "bedrock"))
     assert (found.state, "not tried" in found.detail) == ("yellow", True)
+
+
+@pytest.mark.parametrize("wait", ["wait", "exit"])
+async def test_a_claude_code_that_is_silent_is_red_and_ended(
+    wait: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(check, "_VERSION_SECONDS", 2.0)
+    silent = tmp_path / "claude"
+    silent.write_text(f"#!/bin/sh\necho $$ > {tmp_path}/pid\nsleep 600 & {wait}\n")
+    silent.chmod(0o700)
+    found = await check._claude_code(Settings(home=tmp_path, claude_path=silent))
+    assert (found.state, found.detail) == ("red", f"{silent} does not tell its version within 2 s")
+    group = int((tmp_path / "pid").read_text())
+    while _runs(group):
+        await asyncio.sleep(0.01)
+
+
+def _runs(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True

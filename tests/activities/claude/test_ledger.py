@@ -76,6 +76,28 @@ def test_what_cannot_be_read_is_left_out(tmp_path: Path) -> None:
     assert found.cost_usd == 1.25
 
 
+def test_a_line_that_was_cut_short_takes_none_along(tmp_path: Path) -> None:
+    book = Ledger(tmp_path / "1", EARLIER)
+    number = book.begin(0.5)
+    with (tmp_path / "1").open("ab") as file:
+        file.write(b'{"n": 1, "us')
+    book.end(number, Usage(responses=1, cost_usd=1))
+    found = read_ledger(tmp_path / "1")
+    assert found is not None
+    assert (found.cost_usd, found.responses, found.estimated_usd) == (1.25, 4, 0)
+
+
+@pytest.mark.parametrize("garbage", [b"[" * 200_000, b'{"n": 1e999, "open": 1}', b'{"n": 9, "open": NaN}'])
+def test_garbage_of_any_kind_is_left_out(tmp_path: Path, garbage: bytes) -> None:
+    book = Ledger(tmp_path / "1", EARLIER)
+    with (tmp_path / "1").open("ab") as file:
+        file.write(garbage + b"\n")
+    book.end(book.begin(0.5), Usage(responses=1, cost_usd=1))
+    found = read_ledger(tmp_path / "1")
+    assert found is not None
+    assert found.cost_usd == 1.25
+
+
 def test_a_disk_that_takes_nothing_stops_nobody(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     book = Ledger(tmp_path / "file" / "1", EARLIER)

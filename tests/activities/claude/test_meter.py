@@ -79,3 +79,50 @@ def test_lines_may_end_as_they_like() -> None:
     meter = Meter(streamed=True)
     meter.feed(b"".join(events()).replace(b"\n", b"\r\n"))
     assert meter.usage().cost_usd == pytest.approx(COST)
+
+
+SILENT = [None, {}, {"service_tier": "standard"}]
+
+
+@pytest.mark.parametrize("usage", SILENT)
+def test_a_service_that_gives_no_figures_costs_a_marked_estimate(usage: dict[str, Any] | None) -> None:
+    told: list[dict[str, Any]] = [
+        {"type": "message_start", "message": {"model": "claude-opus-5-5", "usage": usage}},
+        {"type": "content_block_delta", "delta": {"type": "text_delta", "text": "x" * 400}},
+        {"type": "message_delta", "usage": usage},
+    ]
+    meter = Meter(streamed=True)
+    meter.feed(b"".join(f"data: {json.dumps(event)}\n".encode() for event in told))
+    for _ in range(2):
+        used = meter.usage(prompt_bytes=4_000)
+        assert (used.input_tokens, used.output_tokens) == (1_000, 100)
+        assert used.estimated_usd == used.cost_usd == pytest.approx((1_000 * 4 + 100 * 20) / 1e6)
+    assert meter.is_final
+
+
+@pytest.mark.parametrize("usage", SILENT)
+def test_a_whole_answer_without_figures_costs_a_marked_estimate(usage: dict[str, Any] | None) -> None:
+    body = {
+        "type": "message",
+        "model": "claude-opus-5-5",
+        "usage": usage,
+        "content": [{"type": "text", "text": "x" * 400}],
+    }
+    meter = Meter(streamed=False)
+    meter.feed(json.dumps(body).encode())
+    for _ in range(2):
+        used = meter.usage(prompt_bytes=4_000)
+        assert used.input_tokens == 1_000
+        assert 100 <= used.output_tokens <= 160
+        assert used.estimated_usd == used.cost_usd > 1_000 * 4 / 1e6
+
+
+def test_what_is_told_of_one_side_is_exact_and_the_other_is_guessed() -> None:
+    only_output, only_prompt = Meter("claude-opus-5-5", streamed=True), Meter("claude-opus-5-5", streamed=True)
+    only_output.feed(b'data: {"type": "message_start", "message": {}}\n')
+    only_output.feed(b'data: {"type": "message_delta", "usage": {"output_tokens": 7}}\n')
+    only_prompt.feed(b"".join(events({"input_tokens": 30}, text="x" * 400)))
+    told, guessed = only_output.usage(prompt_bytes=4_000), only_prompt.usage(prompt_bytes=4_000)
+    assert (told.input_tokens, told.output_tokens) == (1_000, 7)
+    assert (guessed.input_tokens, guessed.output_tokens) == (30, 100)
+    assert told.estimated_usd > 0 < guessed.estimated_usd

@@ -62,6 +62,7 @@ def metered(model: str, usage: dict[str, Any]) -> float:
     return meter.usage().cost_usd
 
 
+@pytest.mark.chaos
 async def test_every_price_of_every_model_is_that_of_the_binary(tmp_path: Path) -> None:
     async with service(bills) as there, ClaudeSDKClient(options(there.url, tmp_path)) as client:
         total = 0.0

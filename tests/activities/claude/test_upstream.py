@@ -67,6 +67,18 @@ async def test_each_kind_is_presented_as_the_service_wants_it(kind: Kind, header
         assert betas == ["one", "two", *(["oauth-2025-04-20"] if kind in {"oauth_token", "claude_login"} else [])]
 
 
+async def test_a_trace_is_told_by_the_worker_only() -> None:
+    forged = {"traceparent": f"00-{'a' * 32}-{'b' * 16}-01", "tracestate": "forged=1", "baggage": "forged=1"}
+    ours = f"00-{'c' * 32}-{'d' * 16}-01"
+    async with service() as there, gateway_to(credential(there.url, "api_key")) as (gateway, held):
+        await post(gateway, held, **forged)
+        assert not set(there.asked[-1].headers) & set(forged)
+        held.traceparent = ours
+        await post(gateway, held, **forged)
+        assert there.asked[-1].headers["traceparent"] == ours
+        assert not set(there.asked[-1].headers) & {"tracestate", "baggage"}
+
+
 async def test_a_renewed_login_is_used_by_the_next_request(tmp_path: Path) -> None:
     login = tmp_path / ".credentials.json"
 

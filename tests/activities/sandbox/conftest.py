@@ -40,7 +40,7 @@ class Bench:
         """The same place where the kernel does not count for us."""
         return Bench(self.home.parent, replace(self.launcher.isolation, cgroups=None), self.settings)
 
-    async def run(self, command: str, *, seconds: float = 20, box: Box | None = None) -> tuple[Ended, str]:
+    async def run(self, command: str, *, seconds: float = 120, box: Box | None = None) -> tuple[Ended, str]:
         """How a command ended, and what it printed."""
         ended = await run_command(
             self.launcher, box or self.box, command, seconds=seconds, log=self.log, stop=asyncio.Event()

@@ -140,7 +140,7 @@ async def test_it_dies_with_the_worker(bench: Bench, tmp_path: Path) -> None:
         f"launcher = Launcher(Settings(home={str(bench.home)!r}), find_isolation())\n"
         f"box = Box(workspace=Path({str(bench.work)!r}))\n"
         f"command = {DAEMON + '; touch ready; sleep 617'!r}\n"
-        f"asyncio.run(run_command(launcher, box, command, seconds=60, log=Path({str(bench.log)!r}),"
+        f"asyncio.run(run_command(launcher, box, command, seconds=300, log=Path({str(bench.log)!r}),"
         " stop=asyncio.Event()))\n"
     )
     worker = await asyncio.create_subprocess_exec(

@@ -74,6 +74,7 @@ def nobodys_place() -> Iterator[Path]:
         shutil.rmtree(place)
 
 
+@pytest.mark.chaos
 def test_the_box_works_for_an_ordinary_user(reachable_python: Path, nobodys_place: Path) -> None:
     commands = [
         "id -u; touch here /tmp/there; grep CapEff /proc/self/status",

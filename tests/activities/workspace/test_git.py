@@ -1,5 +1,4 @@
 import asyncio
-import time
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ async def test_nothing_from_outside_steers_git(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setenv("SSH_AUTH_SOCK", "/run/agent")
     env = environment()
     assert "evil" not in env["GIT_SSH_COMMAND"]
+    assert "-o ControlMaster=no" in env["GIT_SSH_COMMAND"], "the user's own ssh would come to rest on what is ended"
     assert "GIT_DIR" not in env
     assert "GIT_EXTERNAL_DIFF" not in env
     assert "GIT_CONFIG_PARAMETERS" not in env
@@ -42,6 +42,17 @@ async def test_a_time_limit_ends_the_whole_process_group(tmp_path: Path) -> None
     size = beat.stat().st_size
     await asyncio.sleep(0.3)
     assert beat.stat().st_size == size
+
+
+async def test_a_git_that_was_killed_leaves_nobody(tmp_path: Path) -> None:
+    beat = tmp_path / "beat"
+    loop = f"while :; do date >> '{beat}'; sleep 0.05; done"
+    with pytest.raises(GitError, match=r"stopped after 3 seconds"):
+        await git("-c", f"alias.die=!({loop}) & kill -9 $PPID $$", "die", cwd=tmp_path, limit_s=3)
+    async with asyncio.timeout(60):  # what is left goes on for ever
+        size = -1
+        while size != (size := beat.stat().st_size):
+            await asyncio.sleep(0.5)
 
 
 async def test_cancelling_ends_git(tmp_path: Path) -> None:
@@ -88,7 +99,31 @@ async def test_git_not_installed_is_said(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 async def test_it_does_not_block_the_loop(tmp_path: Path) -> None:
-    started = time.monotonic()
-    sleeper = "alias.nap=!sleep 0.4"
-    await asyncio.gather(*(git("-c", sleeper, "nap", cwd=tmp_path) for _ in range(5)))
-    assert time.monotonic() - started < 1.5
+    waits = "alias.nap=!touch begun-$0; until test -e go; do sleep 0.05; done"
+    napping = [asyncio.create_task(git("-c", waits.replace("$0", str(n)), "nap", cwd=tmp_path)) for n in range(5)]
+    while len(list(tmp_path.glob("begun-*"))) < 5:
+        await asyncio.sleep(0.01)
+    (tmp_path / "go").touch()
+    await asyncio.gather(*napping)
+
+
+def test_damage_is_told_from_a_host_on_which_nothing_works() -> None:
+    for said in (
+        "error: object file ./objects/aa/bb is empty\nfatal: loose object aabb (stored in ./x) is corrupt",
+        "fatal: unable to read tree aabb",
+        "remote: fatal: bad object refs/overnight/x/work",
+        "error: remote error: upload-pack: not our ref aabb",
+        "fatal: git cat-file aabb: bad file",
+        "error: bad signature 0x00000000\nfatal: index file corrupt",
+    ):
+        assert GitError("push", 128, "x", said).shows_damage, said
+    for said in (
+        "",
+        "error: unable to open object file ./objects/aa/bb: Permission denied\nfatal: unable to read aabb",
+        "fatal: write error: No space left on device\nfatal: unpack-objects failed: unable to read",
+        "! [remote rejected] main -> main (pre-receive hook declined)",
+        "fatal: Could not read from remote repository.",
+        "fatal: Unable to create './packed-refs.lock': File exists.",
+        "error: unable to index file 'secret'",
+    ):
+        assert not GitError("push", 128, "x", said).shows_damage, said

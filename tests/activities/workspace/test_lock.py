@@ -1,12 +1,17 @@
 import asyncio
+import contextlib
+import fcntl
+import os
+import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from activities.workspace import LockTimeoutError, session_lock
+from activities.workspace import LockTimeoutError, lock, session_lock
 from activities.workspace.git import git
-from activities.workspace.lock import lock_is_held
+from activities.workspace.lock import lock_is_held, writing
 
 from .support import run_python
 
@@ -104,3 +109,68 @@ async def test_git_outside_the_lock_does_not_hold_it(tmp_path: Path) -> None:
     async with session_lock(tmp_path / "s", limit_s=0):
         pass
     await nap
+
+
+async def test_who_stops_while_a_vault_is_swept_lets_nobody_in_before_that_is_done(tmp_path: Path) -> None:
+    begun, go_on, swept = threading.Event(), threading.Event(), threading.Event()
+
+    def sweep() -> None:
+        begun.set()
+        go_on.wait(60)
+        swept.set()
+
+    async def write(sweep: Callable[[], None]) -> bool:
+        async with writing(tmp_path, sweep=sweep):
+            return swept.is_set()
+
+    first = asyncio.create_task(write(sweep))
+    await asyncio.to_thread(begun.wait, 60)
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    # Whatever is opened next must not get the number of what the sweeper is about to unlock.
+    numbers = [os.open(tmp_path / "other", os.O_RDWR | os.O_CREAT) for _ in range(3)]
+    second = asyncio.create_task(write(lambda: None))
+    await asyncio.sleep(0.2)
+    assert not second.done()
+    fcntl.flock(numbers[0], fcntl.LOCK_EX)
+    go_on.set()
+    assert await second
+    with pytest.raises(BlockingIOError):
+        fcntl.flock(numbers[1], fcntl.LOCK_SH | fcntl.LOCK_NB)
+    for number in numbers:
+        os.close(number)
+
+
+async def test_a_lock_that_nobody_waits_for_any_more_is_not_left_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on, opening = threading.Event(), lock._open
+
+    def slowly(folder: Path) -> int:
+        go_on.wait(60)
+        return opening(folder)
+
+    monkeypatch.setattr(lock, "_open", slowly)
+
+    async def hold() -> None:
+        async with session_lock(tmp_path):
+            pass
+
+    holding = asyncio.create_task(hold())
+    await asyncio.sleep(0.1)
+    holding.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await holding
+    go_on.set()
+    while not (tmp_path / "lock").exists() or _is_open(tmp_path / "lock"):
+        await asyncio.sleep(0.01)
+
+
+def _is_open(file: Path) -> bool:
+    """Whether this process has the file open."""
+    for one in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):
+            if one.readlink() == file:
+                return True
+    return False

@@ -102,8 +102,10 @@ async def test_submodules_do_not_count(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "place", "said"),
     [
-        (lambda p: None, "nowhere", "does not exist"),
+        (lambda p: None, "nowhere", "does not exist. Check the path; without a project, a session"),
+        (lambda p: None, "x" * 300, "cannot be looked at: File name too long"),
         (lambda p: (p / "file").write_text(""), "file", "is a file"),
+        (lambda p: make_repo(p / "two\nlines"), "two\nlines", "has a line end in its path"),
         (lambda p: (p / "empty").mkdir(), "empty", "git init && git add -A && git commit"),
         (lambda p: make_repo(p / "r"), "r/src", "Give .*/r as the project"),
         (lambda p: make_repo(p / "r"), "r/.git", "git's own folder"),

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from activities.workspace import FileChange, GitError, checkpoint, diff, log, publish, read_text
+from activities.workspace import DiffResult, FileChange, GitError, checkpoint, diff, log, publish, read_text
 from activities.workspace.message import ITERATION, SESSION, STEP, compose, one_line, read_trailers
 
 from .support import SESSION as SESSION_ID
@@ -55,6 +55,32 @@ async def test_a_diff_is_bounded(session: Session) -> None:
     assert result.total_files == 600
     assert 9_000 < len(result.patch) <= 10_000
     assert result.patch.endswith("\n")
+
+
+async def test_a_diff_is_read_in_pages(session: Session) -> None:
+    write(session.tree, {f"f/{n:04}": "line\n" * 5 for n in range(600)} | {"long": "x" * 50_000 + "\nend\n"})
+    head = await _step(session, 1, "A lot")
+
+    async def page(first_file: int = 0, first_line: int = 0) -> DiffResult:
+        return await diff(
+            session.vault, session.base, head, max_bytes=20_000, first_file=first_file, first_line=first_line
+        )
+
+    names = [f.path for n in (0, 500, 600) for f in (await page(first_file=n)).files]
+    assert len(names) == 601 + 1, "the last of the pages overlap"
+    assert len(set(names)) == 601
+    whole = (await diff(session.vault, session.base, head)).patch.split("\n")
+    lines: list[str] = []
+    while True:
+        result = await page(first_line=len(lines))
+        assert len(result.patch) <= 20_000
+        lines += result.patch.split("\n")[:-1]
+        if not result.patch_goes_on:
+            break
+    (long,) = [n for n, line in enumerate(whole) if len(line) > 20_000]
+    assert lines[long] == whole[long][:19_999]
+    assert [*lines[:long], *lines[long + 1 :], ""] == [*whole[:long], *whole[long + 1 :]]
+    assert (await page(first_line=10**6)).patch == ""
 
 
 async def test_the_log_of_checkpoints(session: Session) -> None:

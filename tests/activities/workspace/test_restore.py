@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from activities.workspace import (
     GitError,
     checkpoint,
+    checkpoint_of_iteration,
     ensure_worktree,
     find_published,
     import_base,
@@ -145,3 +146,28 @@ async def test_any_two_trees_survive_checkpoint_checkout_and_restore(first: Tree
             await session.at(took.commit)
         await restore(session.worktree, session.vault, made[0][0], session_id=SESSION, iteration=3, step="s")
         assert contents(session.tree) == made[0][1]
+
+
+async def test_the_checkpoint_of_an_iteration_is_its_own_last_one(session: Session) -> None:
+    """Found by trailers: neither by what a message only quotes, nor by a way back made in that iteration."""
+    commits = {}
+    for number in (1, 2, 11):
+        write(session.tree, {"note": str(number)})
+        body = "Overnight-Iteration: 1\n\nsaid the agent"
+        made = await checkpoint(
+            session.worktree, session_id=SESSION, iteration=number, step=f"s{number}", subject="Step", body=body
+        )
+        await publish(session.worktree, session.vault, made.commit, session.worktree.commit)
+        await session.at(made.commit)
+        commits[number] = made.commit
+    back = await restore(
+        session.worktree, session.vault, commits[2], session_id=SESSION, iteration=11, step="restore-11"
+    )
+    await publish(session.worktree, session.vault, back.commit, commits[11])
+
+    async def of(number: int) -> str | None:
+        return await checkpoint_of_iteration(session.vault, SESSION, number, base=session.base, head=back.commit)
+
+    assert [await of(n) for n in (1, 2, 11)] == [commits[n] for n in (1, 2, 11)]
+    assert await of(3) is None
+    assert await checkpoint_of_iteration(session.vault, "another", 1, base=session.base, head=back.commit) is None

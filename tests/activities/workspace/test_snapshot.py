@@ -240,7 +240,7 @@ async def test_a_submodule_and_pipes_of_the_agent_start_and_stop_nothing(session
     for name in ("src/.gitignore", "src/.gitattributes", "lib/.git/HEAD"):
         (tree / name).unlink(missing_ok=True)
         os.mkfifo(tree / name)
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         made = await checkpoint(session.worktree, session_id=SESSION, iteration=1, step="s1", subject="Done")
     assert not trip.path.exists()
     assert made.changed_files

@@ -157,6 +157,13 @@ async def test_a_vault_at_a_url(tmp_path: Path) -> None:
     assert await import_base(other, SESSION, tmp_path / "p", commit) == commit
 
 
+async def test_a_vault_that_is_not_there_is_named(tmp_path: Path) -> None:
+    url = (tmp_path / "no-such.git").as_uri()
+    vault = await open_vault(url, cache=tmp_path / "copy.git")
+    with pytest.raises(GitError, match=f"vault {url}: "):
+        await session_tip(vault, SESSION)
+
+
 async def test_a_lock_file_that_a_killed_git_left_does_not_block_for_ever(session: Session, tmp_path: Path) -> None:
     lock = session.vault.git_dir / (branch_ref("other") + ".lock")
     lock.parent.mkdir(parents=True, exist_ok=True)

@@ -31,7 +31,7 @@ async def test_again_is_fast_and_changes_nothing(session: Session) -> None:
     started = time.monotonic()
     for _ in range(5):
         await session.at(session.base)
-    assert (time.monotonic() - started) / 5 < 0.1
+    assert (time.monotonic() - started) / 5 < 0.5
     assert (session.tree / "README.md").read_text() == "half done\n"
     assert (session.tree / "new.txt").exists()
 

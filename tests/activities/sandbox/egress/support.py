@@ -99,7 +99,7 @@ async def server(handler: Handler) -> AsyncIterator[int]:
         for task in list(tasks):
             task.cancel()
         if tasks:
-            await asyncio.wait(tasks, timeout=5)
+            await asyncio.wait(tasks, timeout=60)
         await running.wait_closed()
 
 
@@ -155,7 +155,7 @@ class Answer:
     body: bytes
 
 
-async def say(port: int, data: bytes, *, seconds: float = 10, end: bool = False) -> bytes:
+async def say(port: int, data: bytes, *, seconds: float = 60, end: bool = False) -> bytes:
     """Send ``data`` and read until the other side ends."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
@@ -169,7 +169,7 @@ async def say(port: int, data: bytes, *, seconds: float = 10, end: bool = False)
         writer.close()
 
 
-async def ask(port: int, data: bytes, *, seconds: float = 10) -> Answer:
+async def ask(port: int, data: bytes, *, seconds: float = 60) -> Answer:
     """Send ``data`` and read one answer that ends the connection."""
     return read_answer(await say(port, data, seconds=seconds))
 
@@ -203,7 +203,7 @@ async def tunnel_to(port: int, target: str) -> AsyncIterator[tuple[asyncio.Strea
         writer.close()
 
 
-async def until(condition: Callable[[], bool], seconds: float = 10) -> None:
+async def until(condition: Callable[[], bool], seconds: float = 60) -> None:
     async with asyncio.timeout(seconds):
         while not condition():
             await asyncio.sleep(0.01)

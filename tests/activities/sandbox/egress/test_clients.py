@@ -28,6 +28,8 @@ import pytest
 from activities.sandbox.egress import EgressRules
 from tests.activities.sandbox.egress.support import PUBLIC_IP, Site, World, served, server
 
+PLACE = "http://pkgs.example/"
+
 
 def needs(program: str) -> pytest.MarkDecorator:
     return pytest.mark.skipif(not shutil.which(program), reason=f"{program} is not installed")
@@ -320,7 +322,7 @@ async def test_npm_installs(tmp_path: Path) -> None:
     package = npm_package()
     (registry / "demo.tgz").write_bytes(package)
     integrity = "sha512-" + base64.b64encode(hashlib.sha512(package).digest()).decode()
-    dist = {"tarball": "http://pkgs.example/demo.tgz", "integrity": integrity}
+    dist = {"tarball": f"{PLACE}demo.tgz", "integrity": integrity}
     about = {
         "name": "demo",
         "dist-tags": {"latest": "1.0.0"},
@@ -341,6 +343,6 @@ async def test_npm_installs(tmp_path: Path) -> None:
                 "--no-update-notifier",
                 "--fetch-retries=0",
             ]
-            done = await run([*npm, "--registry=http://pkgs.example/"], port, project)
+            done = await run([*npm, f"--registry={PLACE}"], port, project)
     assert done.code == 0, done.out
     assert (project / "node_modules" / "demo" / "index.js").read_text() == "module.exports = 1"

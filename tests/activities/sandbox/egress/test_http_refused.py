@@ -74,7 +74,7 @@ async def test_a_silent_server_is_told() -> None:
 
 async def test_a_client_that_is_still_talking_reads_why_not() -> None:
     def talk(port: int) -> bytes:
-        with socket.create_connection(("127.0.0.1", port), timeout=5) as client:
+        with socket.create_connection(("127.0.0.1", port), timeout=60) as client:
             client.sendall(b"POST http://10.0.0.1/ HTTP/1.1\r\nHost: x\r\nContent-Length: 500000\r\n\r\n")
             for _ in range(10):
                 client.sendall(b"x" * 50_000)
@@ -213,7 +213,7 @@ async def test_the_whole_wait_for_a_connection_is_bounded() -> None:
 
     egress = world.egress(bounds=Bounds(connect_s=0.2, lookup_s=0.2))
     egress._dialer._connect = for_ever  # type: ignore[assignment]
-    async with served(egress) as port, asyncio.timeout(5):
+    async with served(egress) as port, asyncio.timeout(60):
         slow = await ask(port, connect_to("slow.example:443"))
         egress._dialer._resolve = for_ever  # type: ignore[assignment]
         lost = await ask(port, connect_to("lost.example:443"))

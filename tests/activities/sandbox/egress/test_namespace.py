@@ -24,7 +24,7 @@ with socket.socket(socket.AF_UNIX) as door:
 listener.close()
 interfaces = [name for _, name in socket.if_nameindex()]
 try:
-    socket.create_connection(("127.0.0.1", int(sys.argv[2])), timeout=5)
+    socket.create_connection(("127.0.0.1", int(sys.argv[2])), timeout=60)
     reached = True
 except OSError:
     reached = False

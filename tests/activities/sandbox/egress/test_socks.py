@@ -95,7 +95,7 @@ async def test_it_may_come_byte_by_byte() -> None:
                 writer.write(bytes((byte,)))
                 await writer.drain()
                 await asyncio.sleep(0.001)
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 assert len(await reader.readexactly(12)) == 12
             writer.close()
 

@@ -104,7 +104,7 @@ async def test_a_client_that_goes_away_takes_its_tunnel_with_it(abrupt: bool) ->
                 await reader.readexactly(MB)
                 if abrupt:
                     writer.transport.abort()
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 await gone.wait()
 
 
@@ -119,7 +119,7 @@ async def test_a_tunnel_in_which_nothing_moves_is_closed() -> None:
                     writer.write(b"x")
                     assert await reader.readexactly(1) == b"x"
                     await asyncio.sleep(0.05)
-                async with asyncio.timeout(5):
+                async with asyncio.timeout(60):
                     assert await reader.read() == b""
     assert time.monotonic() - started > 0.7
 
@@ -191,7 +191,7 @@ async def test_a_tunnel_in_which_nothing_ever_moved_is_closed() -> None:
     client, near = pair()
     far, site = pair()
     with client, near, far, site:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await tunnel(near, far, idle_s=0.1)
 
 
