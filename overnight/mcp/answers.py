@@ -4,27 +4,30 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 
 from pydantic import BaseModel
 
 from overnight.client import Accepted
-from overnight.client import Started as Began
 from overnight.hints import AS_ARGUMENTS, hint_of_event, hint_of_result
+from overnight.mcp.advice import advice
 from overnight.mcp.arguments import State
+from overnight.mcp.choosing import Choice, level_of
+from overnight.mcp.questions import Question
+from overnight.mcp.telling import at_a_terminal
+from overnight.searching import Found
+from overnight.started import Started as Began
 from workflows.contracts.outcome import Usage
-from workflows.contracts.reads import DiffAnswer
-from workflows.contracts.state import Event, Status
 from workflows.contracts.status import Events, SessionStatus
-from workflows.policy.inbox import LIMIT
+from workflows.policy.advice import line as knowledge_line
 from workflows.policy.words import plainly
 
 MAX_CHARACTERS = 40_000
 """Of one result, as indented JSON: some clients put what is longer out of the model's sight."""
-MAX_PATCH = 30_000
 REPORT_ROOM = 10_000
 """What the output of tests leaves to the report, at least."""
 LISTED_GOAL = 120
+NOTE = 80
 
 
 class Answer(BaseModel):
@@ -57,6 +60,18 @@ class Started(Summary):
     notice: str
 
 
+class TestCounts(BaseModel):
+    __test__ = False
+
+    source: str
+    """Where the counts come from: a ``junit``, ``ctrf`` or ``json`` report, printed ``text``, or the ``exit`` code."""
+    passed: int
+    failed: int
+    skipped: int
+    failing: list[str]
+    """The first that failed."""
+
+
 class TestLine(BaseModel):
     __test__ = False
 
@@ -66,9 +81,22 @@ class TestLine(BaseModel):
     exit_code: int | None
     timed_out: bool
     rate: float
+    tally: TestCounts
+    no_tests: bool
+    """It ended well, but no test was seen to run."""
     tail: str
     hint: str = ""
     """What the way it failed calls for beyond the project; empty when nothing."""
+
+
+class HeldOutLine(BaseModel):
+    """The checks that the agent never sees."""
+
+    command: str
+    passed: bool
+    exit_code: int | None
+    timed_out: bool
+    note: str
 
 
 class ErrorLine(BaseModel):
@@ -82,6 +110,17 @@ class StepLine(BaseModel):
     id: str
     title: str
     status: str
+    note: str = ""
+
+
+class ApprovalLine(BaseModel):
+    """What waits for a person."""
+
+    request: str
+    what: str
+    since: datetime
+    until: datetime | None
+    then: str | None
 
 
 class GuidanceLine(BaseModel):
@@ -98,6 +137,7 @@ class SessionAnswer(Summary):
     errors: int
     validation_status: dict[str, bool]
     test_results: list[TestLine]
+    held_out: HeldOutLine | None = None
     success_rate: float
     max_cost_usd: float
     max_tokens: int | None
@@ -105,10 +145,14 @@ class SessionAnswer(Summary):
     elapsed_minutes: float
     max_time_minutes: float
     estimated_completion: datetime | None
+    estimate_basis: str
     waiting_until: datetime | None
+    approval: ApprovalLine | None
     steps: list[StepLine]
     strategy: str
+    recovery: str
     guidance: list[GuidanceLine]
+    knowledge: list[str]
     sandbox: str
     branch: str
     commit: str | None
@@ -116,6 +160,7 @@ class SessionAnswer(Summary):
     started_at: datetime | None
     updated_at: datetime | None
     monitor_url: str
+    trace_id: str
     error_log: list[ErrorLine] = []
     usage: Usage | None = None
     report: str = ""
@@ -127,6 +172,7 @@ class Waited(Answer):
 
     timed_out: bool
     waited_seconds: float
+    cursor: str
     sessions: list[Summary]
 
 
@@ -143,6 +189,8 @@ class Row(BaseModel):
 
 class Listed(BaseModel):
     sessions: list[Row]
+    total: int | None
+    next_cursor: str | None
     truncated: bool
     next: str
 
@@ -153,10 +201,20 @@ class Receipt(Answer):
     reason: str
 
 
+class Decided(Answer):
+    """What a person said to a question of a session, if they said anything."""
+
+    request_id: str
+    answered: bool
+    decision: str
+    reason: str
+
+
 class EventLine(BaseModel):
     seq: int
     time: datetime
     kind: str
+    level: str
     text: str
     hint: str = ""
     """What opens what was blocked, or raises the limit that was hit; empty when nothing."""
@@ -166,6 +224,8 @@ class EventsAnswer(Answer):
     events: list[EventLine]
     next_after: int
     more: bool
+    left_out: int
+    """Older ones that fit, too: ``tail`` shows the newest."""
     forgotten: int
 
 
@@ -179,45 +239,10 @@ class FileChange(BaseModel):
 class Diff(Answer):
     branch: str
     files: list[FileChange]
+    total_files: int
     patch: str
     truncated: bool
-
-
-def advice(known: SessionStatus) -> str:
-    """What to do about a session, and when, in terms of the tools."""
-    sid = known.session_id
-    if known.worker == "offline":
-        return (
-            "No worker answers now; this is the last word in Temporal, and the session goes on when one is back. Look"
-            " again in a minute; if it stays so, the person can run `overnight up`, then `overnight doctor`."
-        )
-    match known.status:
-        case Status.COMPLETED:
-            return (
-                f"Done, on the branch {known.branch}: look at claude_autonomous_diff. The person takes it with"
-                f" `overnight checkout {sid}`."
-            )
-        case Status.FAILED | Status.CANCELLED:
-            return (
-                f"Over ({known.reason}). What it did is on the branch {known.branch}; claude_autonomous_status with"
-                " detail=full says what was tried. To go on, start a new session."
-            )
-        case Status.PAUSED if known.reason.startswith(LIMIT):
-            return (
-                f"A limit paused it. Only a person raises limits, at a terminal: `overnight limits {sid}`, after which"
-                " it goes on by itself. Or end it with claude_autonomous_cancel."
-            )
-        case Status.PAUSED:
-            return (
-                "It waits for a person: claude_autonomous_steer with guidance if there is any, then"
-                " claude_autonomous_control with action=resume; or claude_autonomous_cancel."
-            )
-        case Status.WAITING_APPROVAL:
-            return "It waits for a person's approval, given at a terminal."
-        case Status.WAITING_LIMIT:
-            return "It waits by itself and goes on by itself: look again after waiting_until, not before."
-        case _:
-            return f"{known.next} claude_autonomous_wait tells when it ended or needs a person."
+    next_cursor: str | None
 
 
 def summary(known: SessionStatus) -> Summary:
@@ -242,40 +267,62 @@ def status_answer(known: SessionStatus, *, report: str | None = None, full: bool
         return SessionAnswer(**values)
     answer = SessionAnswer(**values)
     for keep in (400, 100, 0):
-        if _size(answer) <= MAX_CHARACTERS - REPORT_ROOM:
+        if size(answer) <= MAX_CHARACTERS - REPORT_ROOM:
             break
         tails = [ran.model_copy(update={"tail": ran.tail[-keep:] if keep else ""}) for ran in answer.test_results]
         answer = answer.model_copy(update={"test_results": tails, "truncated": True})
-    return cut_text(answer, "report", report or "", MAX_CHARACTERS)
+    return _with_report(answer, report or "", MAX_CHARACTERS)
 
 
-def waited(known: list[SessionStatus], through: SessionStatus | None, seconds: float) -> Waited:
-    """How a wait ended; ``through`` is the session that ended it."""
+def waited(
+    known: list[SessionStatus], through: SessionStatus | None, seconds: float, cursor: str, most: float | None = None
+) -> Waited:
+    """How a wait ended; ``through`` is the session that ended it, ``most`` the server's limit where that ended it."""
     chosen = through or known[0]
     then = advice(chosen)
     if through is None:
-        then = f"Time ran out, nothing else happened; the sessions work on. {then}"
+        limit = f" (this server waits {most:g} s at most)" if most is not None else ""
+        then = f"Time ran out{limit}, nothing else happened; the sessions work on. {then}"
+    elif len(known) > 1:
+        then = f"{then} To wait for the others, give this cursor as after."
     return Waited(
         session_id=chosen.session_id,
         status=chosen.status.value,
         next=then,
         timed_out=through is None,
         waited_seconds=round(seconds, 1),
+        cursor=cursor,
         sessions=[summary(one) for one in known],
     )
 
 
-def listed(known: list[SessionStatus], limit: int) -> Listed:
-    """The newest sessions, as many as fit."""
+def listed(found: Found) -> Listed:
+    """The newest sessions; its cursor leads to older ones."""
     rows = [
         Row(**{**_common(one, Row), "goal": _shortened(one.goal, LISTED_GOAL), "reason": _shortened(one.reason, 120)})
-        for one in known
+        for one in found.sessions
     ]
+    cursor = found.cursor
     then = "Details of one: claude_autonomous_status." if rows else "None yet: claude_autonomous starts one."
-    answer = Listed(sessions=rows, truncated=False, next=then)
-    while _size(answer) > MAX_CHARACTERS:
-        answer = answer.model_copy(update={"sessions": answer.sessions[:-1], "truncated": True})
-    return answer.model_copy(update={"truncated": answer.truncated or len(known) >= limit})
+    if cursor is not None:
+        more = "There are more" if rows else "None among those looked at; there are more"
+        then = f"{more}: call again with cursor=next_cursor. {then if rows else ''}".rstrip()
+    return Listed(sessions=rows, total=found.total, next_cursor=cursor, truncated=cursor is not None, next=then)
+
+
+def decided(known: SessionStatus, question: Question, decision: str | None) -> Decided:
+    """What a person said, None when they closed the dialog, and how the session stands now."""
+    how = f"{at_a_terminal()}: {question.terminal}"
+    nothing = f"The person did not answer, and nothing was changed. They still can, {how}."
+    return Decided(
+        session_id=known.session_id,
+        status=known.status.value,
+        request_id=question.request,
+        answered=decision is not None,
+        decision=decision or "none",
+        reason=known.reason,
+        next=advice(known) if decision is not None else nothing,
+    )
 
 
 def receipt(sent: Accepted, known: SessionStatus) -> Receipt:
@@ -286,68 +333,38 @@ def receipt(sent: Accepted, known: SessionStatus) -> Receipt:
         accepted=sent.accepted,
         guidance_id=sent.guidance_id,
         reason=known.reason,
-        next=advice(known) if sent.accepted else sent.next,
+        next=f"{sent.next} {advice(known)}" if sent.accepted else sent.next,
     )
 
 
-def events_answer(known: SessionStatus, found: Events, after: int, limit: int) -> EventsAnswer:
-    """The oldest events after a number, and where to go on."""
-    shown: list[Event] = found.events[:limit]
-    more = len(found.events) > limit
-    last = shown[-1].seq if shown else max(after, 0)
+def events_answer(known: SessionStatus, found: Events, choice: Choice) -> EventsAnswer:
+    """The events that were asked for, and where to go on."""
+    fits = [event for event in found.events if choice.fits(event)]
+    shown = fits[-choice.limit :] if choice.tail else fits[: choice.limit]
+    more = len(shown) < len(fits) and not choice.tail
+    last = shown[-1].seq if more else max(choice.after, found.last_seq)
     return EventsAnswer(
         session_id=known.session_id,
         status=known.status.value,
-        events=[EventLine(**e.model_dump(), hint=hint_of_event(e, AS_ARGUMENTS)) for e in shown],
+        events=[EventLine(**e.model_dump(), level=level_of(e), hint=hint_of_event(e, AS_ARGUMENTS)) for e in shown],
         next_after=last,
         more=more,
-        forgotten=max(0, found.first_seq - after - 1) if found.first_seq else 0,
+        left_out=len(fits) - len(shown) if choice.tail else 0,
+        forgotten=max(0, found.first_seq - choice.after - 1) if found.first_seq else 0,
         next=f"There are more: call again with after={last}." if more else advice(known),
     )
 
 
-def diff_answer(known: SessionStatus, found: DiffAnswer, path: str | None = None) -> Diff:
-    """What a session changed (at ``path``, if given), as much of it as fits."""
-    answer = Diff(
-        session_id=known.session_id,
-        status=known.status.value,
-        branch=known.branch,
-        files=[FileChange(**file.model_dump()) for file in found.files],
-        patch="",
-        truncated=found.truncated,
-        next="",
-    )
-    room = MAX_CHARACTERS - 2_000 if not found.patch else MAX_CHARACTERS - MAX_PATCH
-    while _size(answer) > room and answer.files:
-        answer = answer.model_copy(update={"files": answer.files[: len(answer.files) * 3 // 4], "truncated": True})
-    answer = cut_text(answer, "patch", found.patch, MAX_CHARACTERS - 500)
-    if answer.truncated:
-        then = "Cut: ask again with path= for one file or folder, or fetch the branch for all of it."
-    elif not answer.files and path is not None:
-        then = (
-            f"Nothing that changed is at {path[:200]!r}. Paths count from the top of the project: call again without"
-            " path to see all that changed."
-        )
-    elif not answer.files:
-        then = f"Nothing changed (yet). {advice(known)}"
-    else:
-        then = advice(known)
-    return answer.model_copy(update={"next": then})
-
-
-A = TypeVar("A", SessionAnswer, Diff)
-
-
-def cut_text(answer: A, field: str, text: str, limit: int) -> A:
-    """``answer`` with as much of ``text`` in ``field`` as keeps it within ``limit`` characters."""
-    whole = answer.model_copy(update={field: text})
-    if _size(whole) <= limit:
+def _with_report(answer: SessionAnswer, text: str, limit: int) -> SessionAnswer:
+    """``answer`` with as much of the report as keeps it within ``limit`` characters."""
+    whole = answer.model_copy(update={"report": text})
+    if size(whole) <= limit:
         return whole
 
-    def cut(length: int) -> A:
-        return answer.model_copy(update={field: f"{text[:length]}\n… (cut)", "truncated": True})
+    def cut(length: int) -> SessionAnswer:
+        return answer.model_copy(update={"report": f"{text[:length]}\n… (cut)", "truncated": True})
 
-    return cut(bisect_right(range(1, len(text)), limit, key=lambda length: _size(cut(length))))
+    return cut(bisect_right(range(1, len(text)), limit, key=lambda length: size(cut(length))))
 
 
 def _common(known: SessionStatus, answer: type[BaseModel]) -> dict[str, Any]:
@@ -355,6 +372,12 @@ def _common(known: SessionStatus, answer: type[BaseModel]) -> dict[str, Any]:
     values = {name: told[name] for name in answer.model_fields if name in told}
     if "sandbox" in values:
         values["sandbox"] = plainly(known.sandbox)
+    if "estimate_basis" in answer.model_fields:
+        values["estimate_basis"] = known.estimate.basis
+    if "steps" in values:
+        values["steps"] = [{**step, "note": _shortened(step["note"], NOTE)} for step in values["steps"]]
+    if "knowledge" in values:
+        values["knowledge"] = [knowledge_line(used) for used in known.knowledge]
     if "test_results" in values:
         values["test_results"] = [{**ran.model_dump(), "hint": hint_of_result(ran)} for ran in known.test_results]
     return {**values, "status": known.status.value, "next": advice(known)}
@@ -364,5 +387,6 @@ def _shortened(text: str, limit: int) -> str:
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
-def _size(answer: BaseModel) -> int:
+def size(answer: BaseModel) -> int:
+    """Characters of an answer as a model gets it."""
     return len(answer.model_dump_json(indent=2))

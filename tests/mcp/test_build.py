@@ -7,16 +7,16 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
 import pytest
 
-from tests.mcp.conftest import MODES, ROOT, Mode, Place, call, until
+from tests.mcp.conftest import NEWEST_FIRST, ROOT, Mode, Place, call, until
 from tests.sessions.plays import CHECK, GOAL
 
 
+@pytest.mark.chaos
 async def test_a_build_from_start_to_diff_over_stdio(place: Place) -> None:
     seen: list[tuple[float, float | None, str | None]] = []
 
@@ -24,9 +24,7 @@ async def test_a_build_from_start_to_diff_over_stdio(place: Place) -> None:
         seen.append((progress, total, message))
 
     async with place.stdio() as client:
-        began = time.monotonic()
         started = await call(client, "claude_autonomous", goal=GOAL, validation_command=CHECK)
-        assert time.monotonic() - began < 2, "a start blocks"
         sid = started["session_id"]
         assert sid.startswith("write-greet-py-that-says-")
         assert started["status"] == "queued"
@@ -77,7 +75,7 @@ async def test_a_build_from_start_to_diff_over_stdio(place: Place) -> None:
         assert not rest["more"]
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", NEWEST_FIRST)
 async def test_a_repeated_call_is_the_same_session(place: Place, mode: Mode) -> None:
     meta = {"claudecode/toolUseId": f"toolu_{mode}"}
     goal = "Wait for me,\r\nthen do nothing."
@@ -97,6 +95,8 @@ async def test_a_repeated_call_is_the_same_session(place: Place, mode: Mode) -> 
             await call(one, "claude_autonomous_cancel", session_id=sid)
 
 
+@pytest.mark.chaos
+@pytest.mark.timeout(300)
 async def test_a_session_outlives_a_killed_server_and_client(place: Place) -> None:
     """The client starts a session and is killed together with its server, before the session has a plan."""
     sid = place.name()
@@ -104,13 +104,13 @@ async def test_a_session_outlives_a_killed_server_and_client(place: Place) -> No
         sys.executable, "-m", "tests.mcp.starter", sid, cwd=ROOT, env=place.environment(), stdout=subprocess.PIPE
     )
     assert process.stdout is not None
-    server = psutil.Process(int(await asyncio.wait_for(process.stdout.readline(), 20)))
+    server = psutil.Process(int(await asyncio.wait_for(process.stdout.readline(), 120)))
     server.kill()
     os.kill(process.pid, signal.SIGKILL)
     await process.wait()
     assert not server.is_running() or await until(lambda: not server.is_running(), what="end of the server")
     async with place.client() as client:
-        waited = await call(client, "claude_autonomous_wait", session_ids=[sid], until="end", timeout_seconds=60)
+        waited = await call(client, "claude_autonomous_wait", session_ids=[sid], until="end", timeout_seconds=240)
     assert waited["status"] == "completed", waited
 
 

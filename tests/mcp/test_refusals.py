@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-from mcp import Client
+from mcp import Client, MCPError
 
 import mcp_server
 from overnight import stack
 from overnight.base.settings import Settings
 from overnight.mcp.engine import Engine
-from tests.mcp.conftest import MODES, Mode, Place, refused, text_of
+from tests.mcp.conftest import MODES, Mode, Place, call, refused, text_of
 from tests.sessions.plays import GOAL
 
 
@@ -25,6 +26,7 @@ from tests.sessions.plays import GOAL
         ("claude_autonomous_control", {"action": "resume"}),
         ("claude_autonomous_steer", {"guidance": "x"}),
         ("claude_autonomous_cancel", {}),
+        ("claude_autonomous_approve", {}),
         ("claude_autonomous_events", {}),
         ("claude_autonomous_diff", {}),
     ],
@@ -81,7 +83,19 @@ async def test_waiting_for_an_unknown_id_fails_at_once(place: Place) -> None:
         ("claude_autonomous_wait", {"session_ids": ["x"] * 11}, "session_ids"),
         ("claude_autonomous_wait", {"session_ids": ["x"], "timeout_seconds": 0.5}, "timeout_seconds"),
         ("claude_autonomous_wait", {"session_ids": ["x"], "timeout_seconds": 3_601}, "timeout_seconds"),
-        ("claude_autonomous_wait", {"session_ids": ["x"], "until": "change"}, "until"),
+        ("claude_autonomous_wait", {"session_ids": ["x"], "until": "lunch"}, "until"),
+        ("claude_autonomous_wait", {"session_ids": ["x"], "after": "xyz"}, "after"),
+        ("claude_autonomous_list", {"project": ""}, "project"),
+        ("claude_autonomous_list", {"query": "q" * 201}, "query"),
+        ("claude_autonomous_list", {"cursor": "c" * 2_001}, "cursor"),
+        ("claude_autonomous_list", {"cursor": "none of ours"}, "cursor"),
+        ("claude_autonomous_list", {"cursor": "MDpyb3Q="}, "cursor"),
+        ("claude_autonomous_approve", {"session_id": "x", "request_id": "r" * 201}, "request_id"),
+        ("claude_autonomous_events", {"session_id": "x", "kinds": ["gossip"]}, "kinds.0"),
+        ("claude_autonomous_events", {"session_id": "x", "min_level": "debug"}, "min_level"),
+        ("claude_autonomous_diff", {"session_id": "x", "base": "end"}, "base"),
+        ("claude_autonomous_diff", {"session_id": "x", "path": "a\0b"}, "path"),
+        ("claude_autonomous_diff", {"session_id": "x", "cursor": "none of ours"}, "cursor"),
         ("claude_autonomous_list", {"limit": 0}, "limit"),
         ("claude_autonomous_list", {"limit": 101}, "limit"),
         ("claude_autonomous_list", {"status": "finished"}, "status"),
@@ -93,6 +107,7 @@ async def test_waiting_for_an_unknown_id_fails_at_once(place: Place) -> None:
         ("claude_autonomous_steer", {"session_id": "x", "guidance": "ü" * 2_000}, "guidance"),
         ("claude_autonomous_steer", {"session_id": "x", "guidance": "g", "when": "turn"}, "when"),
         ("claude_autonomous_events", {"session_id": "x", "after": -1}, "after"),
+        ("claude_autonomous_events", {"session_id": "x", "after": 10**400}, "after"),
         ("claude_autonomous_events", {"session_id": "x", "limit": 51}, "limit"),
         ("claude_autonomous_diff", {"session_id": "x", "format": "html"}, "format"),
     ],
@@ -110,10 +125,7 @@ async def test_what_is_null_is_absent_and_words_are_ours(place: Place) -> None:
     sid = place.name()
     async with place.client() as client:
         nothing = {"allow_hosts": None, "success_criteria": None, "protected_paths": None, "max_iterations": None}
-        began = await client.call_tool(
-            "claude_autonomous", {"goal": GOAL, "session_id": sid, "egress": None, **nothing}
-        )
-        assert not began.is_error, began
+        await call(client, "claude_autonomous", goal=GOAL, session_id=sid, egress=None, **nothing)
         said = await refused(client, "claude_autonomous", goal=None, session_id="a1", max_iterations=0)
         assert "goal: must be text" in said
         assert "session_id: must be 3 to 64 characters long" in said
@@ -132,17 +144,45 @@ async def test_an_argument_that_nobody_knows_is_refused_with_the_nearest(place: 
         assert "'claude_autonomous_stats' (did you mean 'claude_autonomous_status'?)" in said
 
 
+@pytest.mark.parametrize("mode", MODES)
+async def test_however_much_is_wrong_the_answer_is_quick_and_short(mode: Mode, tmp_path: Path) -> None:
+    many, long = {f"goal_{number}": 1 for number in range(50_000)}, "claude_" * 140_000
+    async with Client(mcp_server.build(Engine(Settings(home=tmp_path))), mode=mode) as client:
+        began = time.process_time()
+        said = await refused(client, "claude_autonomous", goal=GOAL, **many)
+        assert "'goal_0' (did you mean 'goal'?), 'goal_1'" in said
+        assert "'goal_4' (did you mean 'goal'?) and 49,995 more. claude_autonomous takes: goal, " in said
+        told = [said, await refused(client, long), await refused(client, "claude_autonomous", goal=long)]
+        assert "goal: must have at most 20000 characters (given: 980,002 characters)" in told[-1]
+        for arguments in (dict.fromkeys(many, "x"), {long: "x"}):
+            with pytest.raises(MCPError) as raised:
+                await client.get_prompt("review", arguments)
+            told.append(str(raised.value))
+        assert max(map(len, told)) < 800
+        assert time.process_time() - began < 5, "whoever else is served waits meanwhile"
+
+
 @pytest.mark.parametrize(
     ("asked", "words"),
     [
-        ({"mode": "iterative"}, "mode 'iterative'"),
+        ({"mode": "manual"}, "mode: must be one of 'autonomous' or 'iterative'"),
         ({"egress": "host"}, "egress: the worker allows no more network than 'public'"),
         ({"allow_hosts": ["https://pkgs.dev/simple"]}, "this is a URL: write pkgs.dev:443"),
         ({"auto_deploy": True}, "auto_deploy is not in this version"),
-        ({"protected_paths": ["tests"]}, "protected_paths are not in this version"),
+        ({"protected_paths": ["/etc"]}, "protected_paths.0: paths begin at the root of the repository"),
+        ({"held_out": "/tmp"}, "held_out_command: held-out checks need a command"),
+        ({"held_out_command": "make accept"}, "held_out_command: it goes with held-out checks"),
+        ({"held_out": "accept:tests", "held_out_command": "make accept"}, "held_out: a new project has no refs"),
+        (
+            {"project": "/x", "held_out": "file:///x/tests", "held_out_command": "make accept"},
+            "held_out: 'file:///x/tests' is neither the absolute path of a folder nor a ref",
+        ),
         ({"project": "/nowhere/at/all"}, "project: "),
         ({"project": "ext::sh -c true"}, "project: "),
-        ({"project": "REPOSITORY", "ref": "no-such-branch"}, "no-such-branch"),
+        ({"project": "no/such/folder"}, f"project: {Path.cwd()}/no/such/folder does not exist"),
+        ({"project": "/x", "held_out": "accept", "held_out_command": "true"}, "project: /x does not exist"),
+        ({"project": "REPOSITORY", "ref": "no-such-branch"}, "\nref: "),
+        ({"project": "REPOSITORY", "ref": "-x"}, "\nref: '-x' is not the name of a branch"),
     ],
 )
 async def test_what_cannot_be_done_is_refused_before_anything_starts(
@@ -152,14 +192,15 @@ async def test_what_cannot_be_done_is_refused_before_anything_starts(
     if asked.get("project") == "REPOSITORY":
         asked = {**asked, "project": str(repository)}
     async with place.client() as client:
-        assert words in await refused(client, "claude_autonomous", goal=GOAL, session_id=sid, **asked)
+        said = await refused(client, "claude_autonomous", goal=GOAL, session_id=sid, **asked)
+        assert words in f"\n{said}"
         assert "there is no session" in await refused(client, "claude_autonomous_status", session_id=sid)
 
 
 async def test_an_id_that_is_taken_by_another_goal_is_refused(place: Place) -> None:
     sid = place.name()
     async with place.client() as client:
-        await client.call_tool("claude_autonomous", {"goal": GOAL, "session_id": sid})
+        await call(client, "claude_autonomous", goal=GOAL, session_id=sid)
         said = await refused(client, "claude_autonomous", goal="Something else.", session_id=sid)
         assert "is taken by a session with another goal" in said
         await client.call_tool("claude_autonomous_cancel", {"session_id": sid})
