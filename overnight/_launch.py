@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 import sys
-
-from overnight.base.settings import app_dir
 
 
 def _open() -> None:
     """Make ``workflows``, ``activities``, ``worker`` and ``mcp_server`` importable, ours before any namesake."""
+    from overnight.base.settings import app_dir
+
     place = str(app_dir())
     if place not in sys.path[:1]:
         sys.path.insert(0, place)
@@ -16,6 +17,9 @@ def _open() -> None:
 
 def cli() -> None:
     """``overnight``"""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        # What is imported takes a moment, in which Ctrl-C is to end it without a word. The command listens again.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     _open()
     from overnight.cli import main
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from overnight.base.chosen import RENEW, without_effect
+from overnight.base.chosen import RENEW
 from overnight.base.destinations import out_of_reach
-from overnight.base.settings import Settings
 from workflows.contracts.reads import HostAnswer
 from workflows.contracts.spec import Egress
 from workflows.contracts.state import Event
 from workflows.contracts.status import TestResult
 from workflows.contracts.text import ELLIPSIS
-from workflows.policy.report import NOT_FOUND, SHOW_IT
+from workflows.policy.report import SHOW_IT
+from workflows.policy.words import NOT_FOUND
 
 _BLOCKED = re.compile(r"network: blocked (?P<target>\S+?)(?: \(\d+ times\))?: (?P<reason>.+)$")
 _LIMIT = re.compile(r"sandbox limit hit: .*\((?P<setting>OVERNIGHT_[A-Z_]+)\)")
@@ -71,11 +71,9 @@ def hint_of_result(result: TestResult) -> str:
     return f"{SHOW_IT} ({RENEW})"
 
 
-def not_given(settings: Settings, egress: Egress, host: HostAnswer) -> list[str]:
-    """What whoever starts a session chose and will not get: settings of theirs, and hosts that nothing reaches."""
-    ignored = without_effect(settings, host.settings)
+def unreached(egress: Egress, host: HostAnswer) -> list[str]:
+    """Hosts that a session asks for and that nothing reaches."""
     opened = host.settings.get("egress_exceptions", "")
     if ELLIPSIS in opened:  # too long to be told whole
-        return ignored
-    unreached = out_of_reach(egress.allow, opened.split(", ") if opened else [])
-    return [*ignored, *(f"allow_hosts: {said}" for said in unreached)]
+        return []
+    return [f"allow_hosts: {said}" for said in out_of_reach(egress.allow, opened.split(", ") if opened else [])]

@@ -17,11 +17,16 @@ from overnight.base.destinations import problem_of
 from overnight.base.redaction import Redactor, known_secrets
 from overnight.base.settings import Settings
 from overnight.errors import InvalidRequestError
+from workflows.contracts.approvals import AfterTimeout
+from workflows.contracts.knowledge import PERSON
 from workflows.contracts.spec import (
     MAX_DESTINATIONS,
+    MAX_GLOBS,
+    MAX_STRATEGIES,
     MAX_WISHES,
     Egress,
     EgressMode,
+    HeldOut,
     Limits,
     Models,
     Project,
@@ -30,6 +35,7 @@ from workflows.contracts.spec import (
 from workflows.contracts.text import (
     Command,
     Destination,
+    Glob,
     Goal,
     Line,
     Location,
@@ -38,25 +44,32 @@ from workflows.contracts.text import (
     Wish,
     printable,
 )
+from workflows.policy import view
+from workflows.policy.approvals import THEN
+from workflows.policy.globs import is_literal
+from workflows.policy.globs import problem_of as glob_problem
+from workflows.policy.words import counted
 
-_KEPT = ("goal", "project", "ref", "validation_command", "setup_command", "model", "session_id")
+_KEPT = (
+    *("goal", "project", "ref", "validation_command", "setup_command", "model", "session_id"),
+    *("held_out", "held_out_command", "held_out_at"),
+)
 """Fields with one text, which status, report and history show later."""
+LOOKED_THROUGH = 100_000
+"""Characters of something wrong that are looked through for secrets before a few of them are repeated."""
 _READ = "say where it is to be read from instead, such as the name of a variable or a file"
 _INSTEAD = {
     "validation_command": "let the command read it from a variable or a file instead",
     "setup_command": "let the command read it from a variable or a file instead",
+    "held_out_command": "let the command read it from a variable or a file instead",
     "allow_hosts": "name the host alone",
     "ref": "name a branch, a tag or a commit",
     "model": "name a model",
     "session_id": "choose another id",
 }
 _NOT_YET = {
-    "iterative": "mode 'iterative' (approval after the plan and after each iteration) is not in this version;"
-    " use 'autonomous', and pause or steer the session while it runs",
     "auto_deploy": "auto_deploy is not in this version; take the session's branch with `overnight checkout` and"
     " deploy it yourself",
-    "protected_paths": "protected_paths are not in this version; tests that the agent changes show in the diff",
-    "held_out": "held-out checks are not in this version; run them on the session's branch",
 }
 """Asked for, designed, not built: refused in words, never ignored."""
 
@@ -67,8 +80,22 @@ def _readable(text: str) -> str:
     return text
 
 
-def _typed(command: str) -> str:
-    """Left out in silence, a control character would make another command of it."""
+def _pattern(text: str) -> str:
+    if (problem := glob_problem(text)) is not None:
+        raise PydanticCustomError("pattern", "{problem}", {"problem": problem})
+    return text
+
+
+def _ref_problem(source: str, project: str | None) -> str | None:
+    if source.startswith(("~", ".", "-")) or "://" in source or any(c.isspace() for c in source):
+        return f"held_out: {source!r} is neither the absolute path of a folder nor a ref of the project"
+    if project is None:
+        return "held_out: a new project has no refs; give the absolute path of a folder"
+    return None
+
+
+def typed(command: str) -> str:
+    """``command``, if it is as it was typed: left out in silence, a control character would make another of it."""
     if printable(command) != command:
         odd = next(c for n, c in enumerate(command) if printable(command[: n + 1]) != command[: n + 1])
         raise PydanticCustomError(
@@ -79,14 +106,15 @@ def _typed(command: str) -> str:
     return command
 
 
-TypedCommand = Annotated[Command, AfterValidator(_typed)]
+TypedCommand = Annotated[Command, AfterValidator(typed)]
 Host = Annotated[Destination, AfterValidator(_readable)]
+Pattern = Annotated[Glob, AfterValidator(_pattern)]
 
 
 class NewSession(BaseModel):
     """What a person may choose; everything but the goal has a default."""
 
-    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True, allow_inf_nan=False)
 
     goal: Goal
     project: Location | None = None
@@ -96,6 +124,8 @@ class NewSession(BaseModel):
     validation_command: TypedCommand | None = None
     setup_command: TypedCommand | None = None
     success_criteria: Annotated[list[Wish], Field(max_length=MAX_WISHES)] = []
+    recovery_strategies: Annotated[list[Wish], Field(max_length=MAX_STRATEGIES)] = []
+    """What to try first when something fails: in words, or ``fresh``, ``best``, ``replan``, ``parallel``."""
     success_threshold: Annotated[float, Field(gt=0, le=1)] = 0.95
     max_iterations: Annotated[int, Field(ge=1, le=10_000)] = 50
     max_time_minutes: Annotated[float, Field(gt=0, le=100_000)] = 60
@@ -110,9 +140,22 @@ class NewSession(BaseModel):
     model: ModelName | None = None
     """Claude model for every role; the installation's choice when absent."""
     mode: Literal["autonomous", "iterative"] = "autonomous"
+    approval_timeout_minutes: Annotated[float, Field(gt=0, le=100_000)] | None = None
+    """How long an iterative session waits for an approval; absent: for ever."""
+    on_approval_timeout: AfterTimeout | None = None
     auto_deploy: bool = False
-    protected_paths: list[str] = []
-    held_out: str | None = None
+    protected_paths: Annotated[list[Pattern], Field(max_length=MAX_GLOBS)] = []
+    """What the session may not change, whatever the goal or its plan says."""
+    may_change: Annotated[list[Pattern], Field(max_length=MAX_GLOBS)] = []
+    """Existing tests, and other files that decide the checks, which the session may change."""
+    held_out: Location | None = None
+    """Acceptance tests that the agent never sees: an absolute folder of the worker's host, or REF[:PATH]."""
+    held_out_command: TypedCommand | None = None
+    """What runs them, from the root of a clean clone."""
+    held_out_at: Pattern | None = None
+    """Folder of the clean clone into which they are put; ``held_out`` when absent."""
+    held_out_tells: Literal["nothing", "names", "full"] | None = None
+    """What the agent is told of a failure; ``names`` when absent."""
     session_id: SessionId | None = None
     """Makes starting idempotent: the same id is the same session."""
 
@@ -123,6 +166,10 @@ class NewSession(BaseModel):
             request = cls(**{k: v for k, v in given.items() if v is not None})
         except ValidationError as error:
             raise InvalidRequestError(in_words(error)) from None
+        if request.session_id == PERSON:
+            raise InvalidRequestError(
+                f"session_id: {PERSON} is how people's own knowledge is signed; choose another id"
+            )
         if request.ref is not None and request.project is None:
             raise InvalidRequestError("ref: it names a place in a project, and no project is given")
         if request.allow_hosts and request.egress not in (None, "allow-list"):
@@ -132,24 +179,55 @@ class NewSession(BaseModel):
             )
         if request.egress == "allow-list" and not request.allow_hosts:
             raise InvalidRequestError("allow_hosts: the egress 'allow-list' needs at least one host, such as pkgs.dev")
+        request._check_approvals()
         asked = {
-            "iterative": request.mode == "iterative",
             "auto_deploy": request.auto_deploy,
-            "protected_paths": bool(request.protected_paths),
-            "held_out": request.held_out is not None,
         }
         if refused := [_NOT_YET[name] for name, wanted in asked.items() if wanted]:
             raise InvalidRequestError("; ".join(refused))
+        if (problem := request._held_out_problem()) is not None:
+            raise InvalidRequestError(problem)
         for name, text in request._told():
             refuse_secrets(name, text)
         return request
+
+    def _check_approvals(self) -> None:
+        """Raises ``InvalidRequestError`` for terms of an approval that nobody is asked for."""
+        if self.approval_timeout_minutes is not None and self.mode != "iterative":
+            raise InvalidRequestError("approval_timeout_minutes: only sessions in mode 'iterative' wait for approvals")
+        if self.on_approval_timeout is not None and self.approval_timeout_minutes is None:
+            raise InvalidRequestError(
+                "on_approval_timeout: it needs an approval_timeout_minutes; without one, it waits"
+            )
+
+    def _held_out_problem(self) -> str | None:
+        """Why the held-out checks cannot be what was meant."""
+        if self.held_out is None:
+            named = [n for n in ("held_out_command", "held_out_at", "held_out_tells") if getattr(self, n) is not None]
+            return f"{named[0]}: it goes with held-out checks, and none are given" if named else None
+        if self.held_out_command is None:
+            return "held_out_command: held-out checks need a command that runs them and exits 0 only when they pass"
+        if self.held_out_at is not None and not is_literal(self.held_out_at):
+            return "held_out_at: it names one folder, so it has no wildcards"
+        return None if self.held_out.startswith("/") else _ref_problem(self.held_out, self.project)
 
     def _told(self) -> Iterator[tuple[str, str]]:
         """Every text that a person chose, under its field's name."""
         for name in _KEPT:
             yield name, getattr(self, name) or ""
-        for name in ("success_criteria", "allow_hosts"):
+        for name in ("success_criteria", "recovery_strategies", "allow_hosts", "protected_paths", "may_change"):
             yield from ((f"{name}.{n}", text) for n, text in enumerate(getattr(self, name)))
+
+    def _held_out(self) -> HeldOut | None:
+        if self.held_out is None or self.held_out_command is None:
+            return None
+        return HeldOut(
+            kind="folder" if self.held_out.startswith("/") else "ref",
+            source=self.held_out,
+            command=self.held_out_command,
+            target=(self.held_out_at or HeldOut.model_fields["target"].default).removeprefix("./").rstrip("/"),
+            tells=self.held_out_tells or "names",
+        )
 
     def network(self, settings: Settings) -> Egress:
         """Where what runs in the sandbox may go. Raises ``InvalidRequestError``."""
@@ -166,10 +244,12 @@ class NewSession(BaseModel):
         return SessionSpec(
             session_id=self.session_id or name_of(self.goal),
             goal=self.goal,
+            mode=self.mode,
             project=project,
             validation_command=self.validation_command,
             setup_command=self.setup_command,
             success_criteria=self.success_criteria,
+            recovery_strategies=self.recovery_strategies,
             success_threshold=self.success_threshold,
             limits=Limits(
                 max_iterations=self.max_iterations,
@@ -179,7 +259,12 @@ class NewSession(BaseModel):
             ),
             on_limit=self.on_limit,
             on_usage_limit=self.on_usage_limit,
+            approval_timeout_minutes=self.approval_timeout_minutes,
+            on_approval_timeout=self.on_approval_timeout or "pause",
             egress=self.network(settings),
+            protected_paths=self.protected_paths,
+            may_change=self.may_change,
+            held_out=self._held_out(),
             models=Models(**{role: self.model or settings.model_for(role) for role in Models.model_fields}),  # type: ignore[arg-type]
         )
 
@@ -194,18 +279,42 @@ def _redactor() -> Redactor:
     return Redactor.of([*known_secrets(os.environ), *(credential.secrets if credential else ())])
 
 
-def refuse_secrets(name: str, text: str) -> None:
+def refuse_secrets(name: str, text: str, *, doubtful: bool = False) -> None:
     """Raises ``InvalidRequestError`` for words that hold a secret: Temporal's history keeps them for ever.
 
-    The message names the field and what to do instead, and never tells the secret.
+    The message names the field and what to do instead, and never tells the secret. ``doubtful``: also for what may be
+    made up, where the text is worth nothing once that is taken out of it.
     """
-    found = next((f for f in _redactor().findings(text) if f.sure), None)
+    found = next((f for f in _redactor().findings(text) if f.sure or doubtful), None)
     if found is not None:
         instead = _INSTEAD.get(name.partition(".")[0], _READ)
         raise InvalidRequestError(
             f"{name}: line {found.line} holds what looks like a secret ({found.rule}), and a session keeps what it is"
             f" told; {instead}"
         )
+
+
+def details(spec: SessionSpec) -> str:
+    """What was asked for, as markdown: Temporal's Web UI shows it beside the session, unchanged to its end."""
+    limits = spec.limits
+    iterations = counted(limits.max_iterations, "iteration")
+    lines = [
+        spec.goal[:4_000],
+        "",
+        f"- validation: `{spec.validation_command or 'chosen by the plan'}`",
+        f"- limits at the start: {iterations}, {limits.max_time_minutes:g} minutes, ${limits.max_cost_usd:g}"
+        + (f", {counted(limits.max_tokens, 'token')}" if limits.max_tokens else ""),
+        *([_asked(spec)] if spec.mode == "iterative" else []),
+        f"- network: {' '.join([spec.egress.mode, *spec.egress.allow])}",
+        f"- branch: `{view.branch(spec.session_id)}`",
+    ]
+    return "\n".join(lines)
+
+
+def _asked(spec: SessionSpec) -> str:
+    minutes = spec.approval_timeout_minutes
+    then = f"; without an answer within {minutes:g} minutes it {THEN[spec.on_approval_timeout]}" if minutes else ""
+    return f"- approvals: the plan and each iteration wait for a person{then}"
 
 
 def name_of(goal: str) -> str:
@@ -232,7 +341,9 @@ def problems(error: ValidationError) -> list[str]:
 
 def _shown(given: Any) -> str:
     """What was given, briefly, and nothing of it when it holds a secret: a part of one would still tell."""
-    if _redactor().findings(given if isinstance(given, str) else repr(given)):
-        return "not repeated here, it looks like a secret"
     shown = repr(given)
+    if len(shown) > LOOKED_THROUGH:
+        return f"{len(shown):,} characters"
+    if _redactor().findings(given if isinstance(given, str) else shown):
+        return "not repeated here, it looks like a secret"
     return shown if len(shown) <= 60 else f"{shown[:57]}..."

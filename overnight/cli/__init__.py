@@ -32,6 +32,8 @@ from overnight.cli.codes import Code
 
 def main() -> None:
     """Entry point of ``overnight``: runs the command on the command line and ends the process with its code."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # as the entry point left it
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     streams.prepare()
     try:
         code = run(sys.argv[1:])

@@ -8,6 +8,26 @@ from typing import Annotated, Literal
 import typer
 
 from overnight.cli.codes import EPILOG
+from overnight.cli.knowledge_app import knowledge_app
+from overnight.cli.parameters import (
+    AllowHost,
+    Egress,
+    HeldOut,
+    HeldOutAt,
+    HeldOutCommand,
+    HeldOutTells,
+    Id,
+    Json,
+    MaybeId,
+    MayChange,
+    Now,
+    Protect,
+    Reason,
+    Request,
+    StatusName,
+    Wait,
+)
+from overnight.cli.stack_app import stack_app
 
 app = typer.Typer(
     name="overnight",
@@ -18,33 +38,9 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
-WORK, LOOK, STEER, STACK = "Work", "Look", "Steer", "Installation"
+WORK, LOOK, STEER = "Work", "Look", "Steer"
 
-Id = Annotated[str, typer.Argument(metavar="ID", help="The session's id.", show_default=False)]
-MaybeId = Annotated[str | None, typer.Argument(metavar="[ID]", help="The session's id; the newest one if left out.")]
-Json = Annotated[bool, typer.Option("--json", help="JSON instead of words.")]
-Wait = Annotated[bool, typer.Option("--wait", help="Come back when the session pauses, too (exit code 5).")]
-Now = Annotated[bool, typer.Option("--now", help="Interrupt the running turn; its work is kept.")]
-Reason = Annotated[str, typer.Option(help="Why, for the record.", show_default=False)]
-Egress = Annotated[
-    Literal["public", "allow-list", "none", "host"] | None,
-    typer.Option(
-        help="Network of what runs in the sandbox. public: public addresses, nothing private and nothing of this "
-        "machine. allow-list: only what --allow-host names. none: none at all. host: this machine's own network, its "
-        "ports included, where the worker allows that. (default: public, or OVERNIGHT_EGRESS)"
-    ),
-]
-AllowHost = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="HOST",
-        help="Where the sandbox may go, and nowhere else: pkgs.dev, *.nlibs.dev (what is below it), .example.com "
-        "(both), an address or a network, each with :port if need be; may be repeated.",
-    ),
-]
-StatusName = Literal[
-    "queued", "running", "paused", "waiting_limit", "waiting_approval", "completed", "failed", "cancelled"
-]
+app.add_typer(knowledge_app, rich_help_panel=LOOK)
 
 
 def _version(wanted: bool) -> None:
@@ -81,8 +77,14 @@ def run(
     criterion: Annotated[
         list[str] | None, typer.Option(metavar="TEXT", help="Criterion in words, for a judge; may be repeated.")
     ] = None,
+    strategy: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TEXT", help="What to try first when a check fails, in words or by name; may be repeated."
+        ),
+    ] = None,
     threshold: Annotated[
-        float | None, typer.Option(help="Share of checks that must pass, above 0 up to 1. (default: 0.95)")
+        float | None, typer.Option(help="Share of a command's tests that must pass, above 0 up to 1. (default: 0.95)")
     ] = None,
     max_iterations: Annotated[int | None, typer.Option(help="Most iterations. (default: 50)")] = None,
     max_minutes: Annotated[float | None, typer.Option(help="Most minutes of active time. (default: 60)")] = None,
@@ -98,10 +100,26 @@ def run(
     ] = None,
     egress: Egress = None,
     allow_host: AllowHost = None,
+    protect: Protect = None,
+    may_change: MayChange = None,
+    held_out: HeldOut = None,
+    held_out_command: HeldOutCommand = None,
+    held_out_at: HeldOutAt = None,
+    held_out_tells: HeldOutTells = None,
     session_id: Annotated[
         str | None, typer.Option("--id", help="Id of the session; the same id again is the same session.")
     ] = None,
-    mode: Annotated[Literal["autonomous", "iterative"], typer.Option(help="How it works.")] = "autonomous",
+    mode: Annotated[
+        Literal["autonomous", "iterative"],
+        typer.Option(help="iterative: the plan and each iteration wait for approval."),
+    ] = "autonomous",
+    approval_timeout: Annotated[
+        float | None, typer.Option(metavar="MINUTES", help="Longest wait for an approval. (default: for ever)")
+    ] = None,
+    on_approval_timeout: Annotated[
+        Literal["continue", "pause", "end"] | None,
+        typer.Option(help="What to do then: go on as if approved, pause, or end as failed. (default: pause)"),
+    ] = None,
     detach: Annotated[bool, typer.Option("--detach", "-d", help="Start it and come back at once.")] = False,
     wait: Wait = False,
     json: Json = False,
@@ -119,6 +137,7 @@ def run(
         validation_command=validate,
         setup_command=setup,
         success_criteria=criterion,
+        recovery_strategies=strategy,
         success_threshold=threshold,
         max_iterations=max_iterations,
         max_time_minutes=max_minutes,
@@ -129,8 +148,16 @@ def run(
         on_usage_limit=on_usage_limit,
         egress=egress,
         allow_hosts=allow_host,
+        protected_paths=protect,
+        may_change=may_change,
+        held_out=held_out,
+        held_out_command=held_out_command,
+        held_out_at=held_out_at,
+        held_out_tells=held_out_tells,
         session_id=session_id,
         mode=mode,
+        approval_timeout_minutes=approval_timeout,
+        on_approval_timeout=on_approval_timeout,
     )
 
 
@@ -180,12 +207,16 @@ def list_(
 def events(
     session_id: Id,
     after: Annotated[int, typer.Option(min=0, help="Only events with a number above this.")] = 0,
+    limit: Annotated[
+        int | None,
+        typer.Option(min=1, help="Only the newest. (default: all that are kept)", show_default=False),
+    ] = None,
     json: Json = False,
 ) -> int:
     """Print the session's last events."""
     from overnight.cli.reading import events as work
 
-    return work(session_id, after, json=json)
+    return work(session_id, after, limit, json=json)
 
 
 @app.command(rich_help_panel=LOOK)
@@ -205,6 +236,22 @@ def diff(
 def report(session_id: Id, json: Json = False) -> int:
     """Print the session's report, as markdown."""
     from overnight.cli.reading import report as work
+
+    return work(session_id, json=json)
+
+
+@app.command(rich_help_panel=LOOK)
+def plan(session_id: Id, json: Json = False) -> int:
+    """Print the session's plan in full, as it can be edited."""
+    from overnight.cli.approving import plan as work
+
+    return work(session_id, json=json)
+
+
+@app.command(rich_help_panel=LOOK)
+def learn(session_id: Id, json: Json = False) -> int:
+    """Show what a session that is over teaches, and keep it; sessions do so by themselves when they end."""
+    from overnight.cli.knowledge import learn as work
 
     return work(session_id, json=json)
 
@@ -239,6 +286,38 @@ def steer(
 
 
 @app.command(rich_help_panel=STEER)
+def approve(
+    session_id: Id,
+    request: Request = None,
+    edit: Annotated[bool, typer.Option("--edit", help="Edit the plan first, with $VISUAL or $EDITOR.")] = False,
+    plan: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Take the plan from this file, as `overnight plan` prints it.")
+    ] = None,
+    json: Json = False,
+) -> int:
+    """Approve what waits for it, from a terminal only."""
+    from overnight.cli.approving import approve as work
+
+    return work(session_id, request, edit=edit, file=plan, json=json)
+
+
+@app.command(rich_help_panel=STEER)
+def reject(
+    session_id: Id,
+    request: Request = None,
+    reason: Annotated[
+        str, typer.Option(help="Why; it becomes guidance. Asked for if left out.", show_default=False)
+    ] = "",
+    end: Annotated[bool, typer.Option("--end", help="End the session by it, as failed.")] = False,
+    json: Json = False,
+) -> int:
+    """Reject what waits for approval, from a terminal only; the work is kept."""
+    from overnight.cli.approving import reject as work
+
+    return work(session_id, request, reason=reason, end=end, json=json)
+
+
+@app.command(rich_help_panel=STEER)
 def cancel(
     session_id: Id,
     reason: Reason = "",
@@ -268,44 +347,16 @@ def limits(
     return work(session_id, {name: value for name, value in given.items() if value is not None}, json=json)
 
 
-@app.command(rich_help_panel=STACK)
-def up(json: Json = False) -> int:
-    """Start Temporal and the worker; other commands do it by themselves."""
-    from overnight.cli.stack import up as work
-
-    return work(json=json)
-
-
-@app.command(rich_help_panel=STACK)
-def down(json: Json = False) -> int:
-    """Stop Temporal and the worker; sessions go on at the next start."""
-    from overnight.cli.stack import down as work
-
-    return work(json=json)
-
-
-@app.command(rich_help_panel=STACK)
-def doctor(
-    offline: Annotated[bool, typer.Option("--offline", help="Do not ask the model's service.")] = False,
+@app.command(rich_help_panel=STEER)
+def rollback(
+    session_id: Id,
+    iteration: Annotated[int, typer.Argument(min=0, help="Iteration to go back to; 0 is where it began.")],
     json: Json = False,
 ) -> int:
-    """Examine this installation and say how to mend it (exit code 6 if anything is red)."""
-    from overnight.cli.doctor import doctor as work
+    """Go back to an iteration's checkpoint, with a new commit; what came after it stays in the branch's history."""
+    from overnight.cli.steering import rollback as work
 
-    return work(offline=offline, json=json)
+    return work(session_id, iteration, json=json)
 
 
-@app.command(rich_help_panel=STACK)
-def demo(
-    home: Annotated[
-        Path | None, typer.Option(metavar="PATH", help="Its own home. (default: demo in OVERNIGHT_HOME)")
-    ] = None,
-    keep: Annotated[
-        bool | None, typer.Option("--keep/--stop", help="Leave its stack running. (default: on a terminal only)")
-    ] = None,
-    json: Json = False,
-) -> int:
-    """Watch a whole session, offline and without a credential: a scripted model, everything else real."""
-    from overnight.cli.demo import demo as work
-
-    return work(home, keep=keep, json=json)
+app.add_typer(stack_app)

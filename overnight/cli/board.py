@@ -10,12 +10,15 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from overnight.cli.clock import clock, here
 from overnight.cli.criteria import Row
-from overnight.cli.plain import clock
-from workflows.policy.words import exposure
+from overnight.cli.plain import waited_for
+from workflows.policy.advice import line
+from workflows.policy.approvals import how
+from workflows.policy.words import TOO_LATE, exposure
 
 if TYPE_CHECKING:
-    from workflows.contracts.status import SessionStatus
+    from workflows.contracts.status import GuidanceStatus, SessionStatus
 
 COLOURS = {
     "completed": "green",
@@ -39,19 +42,24 @@ def _parts(status: SessionStatus, criteria: Sequence[Row], trouble: str) -> Iter
         (status.session_id, "bold"),
         "  ",
         (status.status.value, f"bold {COLOURS.get(status.status.value, 'cyan')}"),
-        f" · {status.phase} · iteration {status.iteration}{limit}",
+        f"{'' if status.status.is_final else f' · {status.phase}'} · iteration {status.iteration}{limit}",
     )
     if trouble:
         yield Text(f"{trouble} (still trying)", style="red")
     if status.worker == "offline":
         yield Text("worker offline: this is the session's last word; it goes on when a worker is back", style="red")
-    if status.waiting_until is not None:
+    if status.waiting_until is not None and not status.reason:
         yield Text(f"waits until {clock(status.waiting_until)} and goes on by itself", style="yellow")
-    if status.reason:
-        yield Text(status.reason, style=COLOURS.get(status.status.value, ""))
+    if status.approval is not None:
+        yield Text(waited_for(status.approval), style="yellow")
+        yield Text(how(status.session_id, status.approval), style="yellow")
+    if status.reason and status.status.value != "waiting_approval":
+        yield Text(here(status.reason), style=COLOURS.get(status.status.value, ""))
     yield Text(_one_line(status.goal), style="dim", overflow="ellipsis", no_wrap=True)
     yield _progress(status)
     yield Text(_spent(status), style="dim")
+    for found in status.tampering:
+        yield Text(f"tampering {found}", style="yellow")
     if status.sandbox:
         yield Text(f"sandbox: {status.sandbox}", style="dim")
     if left_open := exposure(status.sandbox):
@@ -61,14 +69,35 @@ def _parts(status: SessionStatus, criteria: Sequence[Row], trouble: str) -> Iter
     if status.steps:
         yield _steps(status)
     for item in status.guidance:
-        where = "waits for the next execute" if item.iteration is None else f"carried by execute #{item.iteration}"
-        yield Text(f"guidance: {item.text} ({where})", style="cyan")
+        yield Text(f"guidance: {item.text} ({_delivery(item)})", style="cyan")
+    for used in status.knowledge:
+        yield Text(f"knowledge: {line(used)}", style="cyan", overflow="ellipsis", no_wrap=True)
+    if status.knowledge_note and status.status.is_final:
+        yield Text(f"knowledge: {status.knowledge_note}", style="dim")
+    if status.recovery:
+        yield Text(f"recovery {status.recovery}", style="yellow", overflow="ellipsis", no_wrap=True)
     if status.strategy:
         yield Text(f"strategy: {_one_line(status.strategy)}", overflow="ellipsis", no_wrap=True)
     if status.last_error:
-        yield Text(f"last error: {status.last_error}", style="red", overflow="ellipsis", no_wrap=True)
+        style = "dim" if status.status.value == "completed" else "red"
+        yield Text(f"{_last_error(status)}: {here(status.last_error)}", style=style, overflow="ellipsis", no_wrap=True)
+    if status.trace_id:
+        yield Text(f"trace {status.trace_id}", style="dim")
     if status.monitor_url:
         yield Text(status.monitor_url, style="dim", overflow="fold")
+
+
+def _delivery(item: GuidanceStatus) -> str:
+    words = {"waiting": "waits for the next execute", "too_late": TOO_LATE}
+    return words.get(item.state, f"carried by execute #{item.iteration}")
+
+
+def _last_error(status: SessionStatus) -> str:
+    """The label of the last error: of which iteration, and whether the session got over it."""
+    notes = [f"#{status.error_log[-1].iteration}"] if status.error_log else []
+    if status.status.value == "completed":
+        notes.append("overcome")
+    return f"last error ({', '.join(notes)})" if notes else "last error"
 
 
 def _progress(status: SessionStatus) -> RenderableType:
@@ -84,11 +113,21 @@ def _spent(status: SessionStatus) -> str:
     parts = [f"${status.cost_usd:.2f}{of}"]
     if status.max_time_minutes:
         parts.append(f"{status.elapsed_minutes:.1f} of {status.max_time_minutes:g} active minutes")
-    if status.estimated_completion is not None and status.status.value == "running":
-        parts.append(f"done about {clock(status.estimated_completion)}")
+    if expected := _expected(status):
+        parts.append(expected)
     if status.commit:
         parts.append(f"{status.branch} at {status.commit[:10]}")
     return " · ".join(parts)
+
+
+def _expected(status: SessionStatus) -> str:
+    """When it may be done, and why one may think so; only while it works."""
+    of = status.estimate
+    if status.status.value != "running" or not of.basis:
+        return ""
+    if of.earliest is None or of.latest is None:
+        return of.basis
+    return f"done about {clock(of.earliest)} to {clock(of.latest)} ({of.basis})"
 
 
 def _criteria(criteria: Sequence[Row]) -> Table:
@@ -105,8 +144,12 @@ def _criteria(criteria: Sequence[Row]) -> Table:
 
 def _steps(status: SessionStatus) -> Table:
     table = Table.grid(padding=(0, 1))
+    marks = {"done": YES, "dropped": Text("-", style="dim")}
     for step in status.steps:
-        table.add_row(YES if step.status == "done" else Text("·"), Text(step.id, style="bold"), Text(step.title))
+        title = Text(step.title, style="dim strike" if step.status == "dropped" else "")
+        if step.note:
+            title = Text.assemble(title, (f" ({step.note})", "dim"))
+        table.add_row(marks.get(step.status, Text("·")), Text(step.id, style="bold"), title)
     return table
 
 

@@ -18,7 +18,7 @@ class Code(IntEnum):
     UNREACHABLE = 4
     """Temporal or a worker does not answer."""
     PAUSED = 5
-    """The session is paused and waits for a person; only under ``--wait``."""
+    """The session is paused, or waits for an approval: a person is needed; only under ``--wait``."""
     NOT_READY = 6
     """The installation cannot run sessions: credential, isolation, or something that ``doctor`` shows red."""
     BUG = 70
@@ -33,6 +33,6 @@ class Code(IntEnum):
 
 EPILOG = (
     "Exit codes: 0 success · 1 session failed or was cancelled · 2 usage or bad input · 3 unknown session · "
-    "4 engine unreachable · 5 paused (under --wait) · 6 not ready (credential, isolation) · 70 internal error · "
-    "74 output not writable · 130 detached by Ctrl-C"
+    "4 engine unreachable · 5 paused or waiting for approval (under --wait) · 6 not ready (credential, isolation) · "
+    "70 internal error · 74 output not writable · 130 detached by Ctrl-C"
 )

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from workflows.policy.words import how_it_ended
+from workflows.policy.words import how_it_ended, tests_told
 
 if TYPE_CHECKING:
     from workflows.contracts.status import SessionStatus
@@ -55,5 +55,9 @@ def bare(status: SessionStatus) -> list[Row]:
         result = ran.get(criterion)
         end = how_it_ended(result.exit_code, timed_out=result.timed_out) if result else ""
         evidence = f"{end} in {result.seconds:.1f} s" if result else "not looked at yet"
+        if result and (tests := tests_told(result)):
+            evidence = f"{evidence}, {tests}"
         listed.append(Row(criterion, criterion, result.command if result else None, met, evidence))
+    if (hidden := status.held_out) is not None:
+        listed.append(Row("held-out", "held-out", hidden.command, hidden.passed, hidden.note.replace("`", "")))
     return listed

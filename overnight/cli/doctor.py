@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from overnight.base.examination import Examination, Finding
+from overnight.base.patience import WORDLESS_SECONDS
 from overnight.base.settings import Settings, app_dir
 from overnight.cli import inspection, output
 from overnight.cli.codes import Code
@@ -20,7 +21,7 @@ from overnight.cli.session import run
 from overnight.cli.settings import load
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 _CHECK_SECONDS = 90
 _MARKS = {"green": "✔", "yellow": "!", "red": "✘"}
@@ -29,7 +30,7 @@ _MARKS = {"green": "✔", "yellow": "!", "red": "✘"}
 def doctor(*, offline: bool, json: bool) -> int:
     """``overnight doctor``: exit code 6 when something keeps sessions from running."""
     settings = load()
-    findings = run_checks(settings, offline=offline)
+    findings = run_checks(settings, offline=offline, on_wait=None if json else output.note)
     examination = Examination(findings=findings)
     if json:
         output.as_json({"ok": examination.ok, **examination.model_dump(mode="json")})
@@ -38,11 +39,16 @@ def doctor(*, offline: bool, json: bool) -> int:
     return Code.OK if examination.ok else Code.NOT_READY
 
 
-def run_checks(settings: Settings, *, offline: bool) -> list[Finding]:
-    """All findings; the worker's program examines what only it may touch, meanwhile this side looks at the rest."""
+def run_checks(settings: Settings, *, offline: bool, on_wait: Callable[[str], None] | None) -> list[Finding]:
+    """All findings; the worker's program examines what only it may touch, meanwhile this side looks at the rest.
+
+    ``on_wait`` is told when that takes more than a moment.
+    """
     found: list[Finding] = []
 
     async def all_of_it() -> int:
+        if on_wait is not None:
+            asyncio.get_running_loop().call_later(WORDLESS_SECONDS, on_wait, "looking at all that sessions need ...")
         host = asyncio.create_task(asyncio.to_thread(examine_host, offline=offline))
         found.extend([inspection.python(), inspection.git(), inspection.home(settings)])
         engine = await inspection.engine(settings)

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
 from overnight.cli.criteria import Row, rows
-from overnight.errors import UnreachableError
+from overnight.errors import UnreachableError, WorkerAwayError
 
 if TYPE_CHECKING:
     from overnight.client import Sessions
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 POLL_SECONDS = 0.4
 PATIENCE_SECONDS = 60.0
 """How long Temporal may be gone before following ends: a supervisor brings it back within seconds."""
+
+NEEDS_A_PERSON = frozenset({"paused", "waiting_approval"})
 
 
 class View(Protocol):
@@ -35,7 +37,7 @@ class View(Protocol):
 
 
 async def follow(sessions: Sessions, session_id: str, view: View, *, until_paused: bool) -> SessionStatus:
-    """Show a session until it is over or, where asked for, paused; returns its last status.
+    """Show a session until it is over or, where asked for, needs a person; returns its last status.
 
     Raises ``UnknownSessionError``, and ``UnreachableError`` when Temporal stays away.
     """
@@ -47,7 +49,7 @@ async def follow(sessions: Sessions, session_id: str, view: View, *, until_pause
                 # Events first: a status is then never older than the last event shown beside it.
                 events = await _events(sessions, session_id, seen)
                 status = await sessions.status(session_id)
-                over = status.status.is_final or (until_paused and status.status.value == "paused")
+                over = status.status.is_final or (until_paused and status.status.value in NEEDS_A_PERSON)
                 if over:
                     events = [*events, *await _events(sessions, session_id, events[-1].seq if events else seen)]
                 heard = time.monotonic()
@@ -88,5 +90,5 @@ class Board:
 async def _events(sessions: Sessions, session_id: str, after: int) -> list[Event]:
     try:
         return (await sessions.events(session_id, after=after)).events
-    except UnreachableError:
-        return []  # the status tells whether it is the worker or Temporal
+    except WorkerAwayError:
+        return []  # the status tells

@@ -56,8 +56,15 @@ def _headline(settings: Settings, engine: Engine, *, differs: bool) -> str:
     here = f"this shell sets {', '.join(names)}" if names else "this shell sets none"
     if differs:
         return f"the running worker has others than this shell, and goes by its own; {here}"
-    told = engine.host is not None and bool(engine.host.settings)
-    return f"{here}; the running worker has the same" if told else here
+    if engine.host is None or not engine.host.settings:
+        return here
+    if engine.embedded:
+        return f"{here}; the running worker has the same"
+    # One elsewhere has its own reasons for what is not set here, and a home of its own.
+    compared = [variable(name) for name in sorted(settings.model_fields_set) if name in engine.host.settings]
+    if compared:
+        return f"{here}; the running worker has the same {', '.join(compared)} (nothing else was compared)"
+    return f"{here}; none of it is the running worker's to have, so nothing was compared"
 
 
 def _otherwise(settings: Settings, engine: Engine) -> list[str]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from overnight.base import disk
 from overnight.base.chosen import RENEW
 from overnight.base.credentials import find_credential
 from overnight.base.examination import Finding
@@ -19,7 +20,8 @@ from overnight.base.settings import Settings
 from overnight.base.version import VERSION
 from overnight.errors import SessionError
 from overnight.stack import Stack, find
-from overnight.stack.server import find_program
+from overnight.stack.home import Home
+from overnight.stack.server import damaged, find_program
 
 if TYPE_CHECKING:
     from overnight.client import Sessions
@@ -74,6 +76,9 @@ def home(settings: Settings) -> Finding:
             pass
     except OSError as error:
         return Finding(name="home", state="red", detail=f"{place} cannot be written: {error.strerror}", fix=fix)
+    if (said := disk.full(nearest)) is not None:
+        what, _, todo = said.partition(". ")
+        return Finding(name="home", state="red", detail=what, fix=todo)
     detail = str(place) if nearest == place else f"{place} (made at the first start)"
     return Finding(name="home", state="green", detail=detail)
 
@@ -86,6 +91,9 @@ async def engine(settings: Settings) -> Engine:
         return await _external(settings)
     server = await asyncio.to_thread(_server_program)
     stack = find(settings)
+    if stack is None and (said := damaged(Home(settings.home).database)):
+        what, _, todo = said.partition(". ")
+        return Engine([server, Finding(name="stack", state="red", detail=f"not running. {what}", fix=todo)])
     if stack is None:
         idle = Finding(
             name="stack", state="yellow", detail="not running", fix="nothing to do: it starts on demand (overnight up)"
@@ -144,7 +152,16 @@ async def _external(settings: Settings) -> Engine:
         return Engine([Finding(name="Temporal server", state="red", detail=str(error).splitlines()[0][:300], fix=fix)])
     own = Finding(name="Temporal server", state="green", detail="your own, and it answers")
     worker, host = await _worker(connection.sessions)
-    return Engine([own, worker], host)
+    return Engine([own, worker, *_vault(host)], host)
+
+
+def _vault(host: HostAnswer | None) -> list[Finding]:
+    """A worker of a Temporal that others may share, with a vault that they cannot."""
+    if host is None or host.settings.get("vault_url", "unknown"):
+        return []
+    detail = f"in the home of the worker on {host.host}: no other host can show its sessions' work or take them over"
+    fix = "start all workers with the same OVERNIGHT_VAULT_URL (docs/operations.md); with one worker, nothing to do"
+    return [Finding(name="vault", state="yellow", detail=detail, fix=fix)]
 
 
 async def _worker(sessions: Sessions) -> tuple[Finding, HostAnswer | None]:
@@ -163,7 +180,8 @@ async def _worker(sessions: Sessions) -> tuple[Finding, HostAnswer | None]:
 def _holding(host: HostAnswer, here: str) -> Finding:
     own = find_credential()
     if host.credential is None:
-        fix = f"set a credential (see below), then {RENEW}"
+        here = f"this shell has one ({own.kind} from {own.source}): start it again from here with" if own else ""
+        fix = f"{here or 'set a credential (see below), then'} {RENEW}"
         return Finding(name="worker", state="red", detail=f"{here} holds no credential", fix=fix)
     held = f"{host.credential.partition(':')[0]} from {host.credential_source}"
     if own is not None and own.fingerprint != host.credential:

@@ -7,18 +7,24 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from overnight.cli import output
+from overnight.cli.clock import clock, here
 from overnight.cli.criteria import Row
+from overnight.cli.following import NEEDS_A_PERSON
 from overnight.cli.outcome import next_steps
 from overnight.cli.session import headline, known
 from overnight.hints import AS_OPTIONS, hint_of_event, hint_of_result
-from workflows.policy.words import how_it_ended, plainly
+from workflows.policy.approvals import deadline
+from workflows.policy.words import how_it_went, plainly
 
 if TYPE_CHECKING:
+    from workflows.contracts.approvals import Approval
     from workflows.contracts.state import Event
     from workflows.contracts.status import SessionStatus
 
 TAIL_LINES = 6
 """Lines of a failed command's output that are shown."""
+_MARGIN = " " * (len(clock(datetime.now(UTC))) + 2)
+"""Below the time of the line above."""
 
 
 class Lines:
@@ -44,10 +50,10 @@ class Lines:
         if told != self._told:
             self._told = told
             output.say(f"{clock(datetime.now(UTC))}  {told}")
-            if self._hints and status.status.value == "paused":
-                for what, command in next_steps(status)[:3]:
-                    output.say(f"          {what:<10}  overnight {command}")
-        if status.sandbox != self._sandbox:
+            if self._hints and status.status.value in NEEDS_A_PERSON:
+                for what, command in next_steps(status)[: 4 if status.approval else 3]:
+                    output.say(f"{_MARGIN}{what:<10}  overnight {command}")
+        if status.sandbox and status.sandbox != self._sandbox:
             self._sandbox = status.sandbox
             output.say(f"{clock(datetime.now(UTC))}  sandbox     {plainly(status.sandbox)}")
 
@@ -93,14 +99,14 @@ class JsonLines:
 
 def event_line(event: Event) -> str:
     """An event for people, in their own time zone."""
-    return f"{clock(event.time)}  {event.kind:<10}  {event.text}"
+    return f"{clock(event.time)}  {event.kind:<10}  {here(event.text)}"
 
 
 def event_lines(event: Event) -> Iterator[str]:
     """An event, and below it what can be done about it, if anything."""
     yield event_line(event)
     if hint := hint_of_event(event, AS_OPTIONS):
-        yield f"          hint        {hint}"
+        yield f"{_MARGIN}hint        {hint}"
 
 
 def standing(status: SessionStatus) -> str:
@@ -108,11 +114,19 @@ def standing(status: SessionStatus) -> str:
     parts = [headline(status)]
     if status.worker == "offline":
         parts.insert(0, "worker offline (this is the session's last word)")
-    if status.waiting_until is not None:
+    if status.waiting_until is not None and not status.reason:
         parts.append(f"waits until {clock(status.waiting_until)}")
-    if status.reason:
-        parts.append(status.reason)
+    if status.approval is not None:
+        parts.append(waited_for(status.approval))
+    if status.reason and status.status.value != "waiting_approval":
+        parts.append(here(status.reason))
     return " · ".join(parts)
+
+
+def waited_for(approval: Approval) -> str:
+    """What waits for a person, since when, until when, and what comes then."""
+    until = deadline(approval, datetime.now(UTC), clock)
+    return f"{approval.request} waits for approval since {clock(approval.since)}{until}: {approval.what}"
 
 
 def failures(status: SessionStatus) -> Iterator[str]:
@@ -120,16 +134,10 @@ def failures(status: SessionStatus) -> Iterator[str]:
     for result in status.test_results:
         if result.passed:
             continue
-        how = how_it_ended(result.exit_code, timed_out=result.timed_out)
+        how = how_it_went(result)
         what = f"{result.command} ({how})" if result.command else "found in what the session changed"
-        yield f"          failed      {result.criterion}: {what}"
+        yield f"{_MARGIN}failed      {result.criterion}: {what}"
         said = [line for line in result.tail.splitlines() if line.strip()]
-        yield from (f"                      | {line[:120]}" for line in said[-TAIL_LINES:])
+        yield from (f"{_MARGIN}            | {line[:120]}" for line in said[-TAIL_LINES:])
         if hint := hint_of_result(result):
-            yield f"          hint        {hint}"
-
-
-def clock(moment: datetime) -> str:
-    """Time of day here; with the date when it is not today's."""
-    local = moment.astimezone()
-    return f"{local:%H:%M:%S}" if local.date() == datetime.now(UTC).astimezone().date() else f"{local:%Y-%m-%d %H:%M}"
+            yield f"{_MARGIN}hint        {hint}"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import posixpath
 import sys
-from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from overnight.cli import output
+from overnight.cli.clock import here
 from overnight.cli.codes import Code
 from overnight.cli.session import known, newest, on_sessions
 from workflows.policy.words import counted
@@ -15,9 +15,6 @@ from workflows.policy.words import counted
 if TYPE_CHECKING:
     from overnight.connection import Connection
     from workflows.contracts.reads import DiffAnswer
-    from workflows.contracts.status import SessionStatus
-
-_GOAL_CHARS = 60
 
 
 def status(session_id: str | None, *, json: bool) -> int:
@@ -34,7 +31,8 @@ def status(session_id: str | None, *, json: bool) -> int:
             criteria = await Board(connection.sessions, found.session_id).at(found)
             console = output.console()
             console.print(board(found, criteria))
-            console.print(f"next: {found.next}" if found.next else "", soft_wrap=True)
+            if found.next and found.approval is None:
+                console.print(f"next: {here(found.next)}", soft_wrap=True)
         return Code.OK
 
     return on_sessions(work, json=json)
@@ -50,7 +48,15 @@ def list_sessions(status: str | None, limit: int, *, json: bool) -> int:
         if json:
             output.as_json([known(one) for one in found])
         elif found:
-            _table(found)
+            from overnight.cli.listing import print_table
+            from overnight.cli.plain import waited_for
+            from workflows.policy.approvals import how
+
+            print_table(found, output.console())
+            for one in found:
+                if one.approval is not None:
+                    output.say(f"{one.session_id}: {waited_for(one.approval)}")
+                    output.say(f"  {how(one.session_id, one.approval)}")
         else:
             output.note('no sessions; start one: overnight run "goal"')
         return Code.OK
@@ -58,48 +64,14 @@ def list_sessions(status: str | None, limit: int, *, json: bool) -> int:
     return on_sessions(work, json=json)
 
 
-def _table(found: Sequence[SessionStatus]) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
-    from overnight.cli.board import COLOURS
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("session", no_wrap=True)
-    for name in ("status", "phase", "iteration", "progress", "cost", "started"):
-        table.add_column(name, no_wrap=True, justify="right" if name in {"iteration", "progress", "cost"} else "left")
-    table.add_column("goal", no_wrap=True, overflow="ellipsis")
-    for one in found:
-        table.add_row(
-            one.session_id,
-            Text(one.status.value, style=COLOURS.get(one.status.value, "cyan")),
-            one.phase,
-            str(one.iteration),
-            f"{one.progress} %",
-            f"${one.cost_usd:.2f}",
-            _ago(one.started_at),
-            " ".join(one.goal.split())[:_GOAL_CHARS],
-        )
-    output.console().print(table)
-
-
-def _ago(moment: datetime | None) -> str:
-    if moment is None:
-        return ""
-    seconds = max(0.0, (datetime.now(UTC) - moment).total_seconds())
-    for size, name in ((86_400, "d"), (3_600, "h"), (60, "min")):
-        if seconds >= size:
-            return f"{seconds / size:.0f} {name} ago"
-    return f"{seconds:.0f} s ago"
-
-
-def events(session_id: str, after: int, *, json: bool) -> int:
+def events(session_id: str, after: int, limit: int | None, *, json: bool) -> int:
     """``overnight events``."""
 
     async def work(connection: Connection) -> int:
         from overnight.cli.plain import event_lines
 
-        for event in (await connection.sessions.events(session_id, after=after)).events:
+        found = (await connection.sessions.events(session_id, after=after)).events
+        for event in found[-limit:] if limit else found:
             if json:
                 output.as_json(event)
             else:
@@ -136,6 +108,7 @@ def show_markdown(text: str) -> None:
 
 def diff(session_id: str, path: str | None, *, stat: bool, json: bool) -> int:
     """``overnight diff``."""
+    path = None if path is None or (named := posixpath.normpath(path)) == "." else named
 
     async def work(connection: Connection) -> int:
         answer = await connection.sessions.diff(session_id, path=path, stat=stat)

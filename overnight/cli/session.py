@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -35,7 +36,12 @@ def on_sessions(work: Callable[[Connection], Awaitable[T]], *, json: bool = Fals
 
 async def connect(settings: Settings, *, json: bool, need_worker: bool) -> Connection:
     """A connection, with progress and notices on stderr where a person reads along."""
+    from overnight.base.tracing import configure_tracing, join
     from overnight.connection import open_connection
+
+    if (wrong := configure_tracing(settings, "cli")) and not json:
+        output.note(f"note: no traces: {wrong}")
+    join({"traceparent": os.environ.get("TRACEPARENT")})
 
     def progress(stage: str) -> None:
         if not json:
@@ -62,10 +68,11 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 
 
 def code_of(status: Status) -> Code:
-    """The exit code of a session that is over or paused."""
+    """The exit code of a session that is over or needs a person."""
     from workflows.contracts.state import Status
 
-    return {Status.COMPLETED: Code.OK, Status.PAUSED: Code.PAUSED}.get(status, Code.SESSION_FAILED)
+    codes = {Status.COMPLETED: Code.OK, Status.PAUSED: Code.PAUSED, Status.WAITING_APPROVAL: Code.PAUSED}
+    return codes.get(status, Code.SESSION_FAILED)
 
 
 async def newest(connection: Connection) -> str:
@@ -84,5 +91,6 @@ def known(status: SessionStatus) -> dict[str, Any]:
 def headline(status: SessionStatus) -> str:
     """Where a session stands, in one line."""
     limit = f" of {status.max_iterations}" if status.max_iterations else ""
-    parts = [status.status.value, status.phase, f"iteration {status.iteration}{limit}", f"{status.progress} %"]
+    phase = [] if status.status.is_final else [status.phase]
+    parts = [status.status.value, *phase, f"iteration {status.iteration}{limit}", f"{status.progress} %"]
     return " · ".join(parts)

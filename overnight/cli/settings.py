@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from overnight.base import chosen, sanity
 from overnight.base.destinations import problem_of
-from overnight.base.settings import Settings
+from overnight.base.settings import AbsolutePath, Settings
 from overnight.cli.trouble import CliError
 
 
@@ -19,18 +18,22 @@ def load() -> Settings:
         return Settings()
     except ValidationError as error:
         raise CliError("; ".join(chosen.problems(error))) from None
-    except RuntimeError as error:  # no home folder to put ~ in
-        raise CliError(f"OVERNIGHT_HOME: {error}") from None
 
 
 def load_to_stop() -> Settings:
-    """Settings for stopping what runs: whatever is wrong with the others, the home alone says what that is."""
+    """Settings for stopping what runs: whatever is wrong with the others, the home alone says what that is.
+
+    Raises ``CliError`` where the home itself is wrong.
+    """
     try:
         return load()
-    except CliError:
-        if not (home := os.environ.get(chosen.variable("home"))):
-            return Settings.model_construct()
-        return Settings.model_construct(home=Path(home).expanduser().absolute())
+    except CliError as error:
+        home = os.environ.get(chosen.variable("home")) or Settings.model_fields["home"].default
+        try:
+            # As it would be read: what is only constructed is taken as it stands, its ~ too.
+            return Settings.model_construct(home=TypeAdapter(AbsolutePath).validate_python(home))
+        except ValidationError:
+            raise error from None
 
 
 def load_for_work() -> tuple[Settings, list[str]]:

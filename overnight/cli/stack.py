@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from overnight.base.chosen import without_effect
+from overnight.base.chosen import RENEW, without_effect
+from overnight.base.credentials import find_credential
 from overnight.base.settings import Settings
 from overnight.base.version import VERSION
 from overnight.cli import output
@@ -77,6 +78,10 @@ def down(*, json: bool) -> int:
 
 def credential_words(stack: Stack) -> str:
     """What the worker holds, without telling it."""
+    own = find_credential()
+    if stack.credential is None and own is not None:
+        here = f"this shell has one ({own.kind} from {own.source})"
+        return f"running, without a credential: sessions cannot run; {here}, so start it again from here: {RENEW}"
     if stack.credential is None:
         return "running, without a credential: sessions cannot run (overnight doctor)"
     return f"running, with a credential ({stack.credential.partition(':')[0]})"

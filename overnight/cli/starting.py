@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from overnight.base.credentials import HOW_TO_GET_ONE, Credential, find_credential
-from overnight.cli import output
+from overnight.cli import output, streams
 from overnight.cli.codes import Code
 from overnight.cli.following import View, follow
-from overnight.cli.options import in_options
+from overnight.cli.options import in_options, located
 from overnight.cli.outcome import tell_end
 from overnight.cli.plain import JsonLines, Lines, standing
 from overnight.cli.session import code_of, connect, newest, run
@@ -25,8 +24,9 @@ from workflows.policy.words import counted
 
 if TYPE_CHECKING:
     from overnight.base.settings import Settings
-    from overnight.client import Sessions, Started
+    from overnight.client import Sessions
     from overnight.connection import Connection
+    from overnight.started import Started
 
 
 class Followed:
@@ -41,7 +41,8 @@ def run_session(goal: str, *, project: str | None, detach: bool, wait: bool, jso
     if detach and wait:
         raise CliError("--detach and --wait contradict each other")
     if goal == "-":
-        goal = sys.stdin.read()
+        goal = streams.read_stdin("the goal")
+    choices["held_out"] = _folder_or_ref(choices.get("held_out"))
     request = NewSession.parse(goal=goal, project=located(project), **choices)
     settings, notes = load_for_work()
     for note in notes:
@@ -52,6 +53,7 @@ def run_session(goal: str, *, project: str | None, detach: bool, wait: bool, jso
         raise CliError(
             f"--project: {request.project} does not exist; check the path, or leave it out for a new project"
         )
+    _look_for_held_out(request)
     here = Followed()
 
     async def started() -> int:
@@ -99,7 +101,19 @@ def _may_be_there(project: str) -> bool:
     """The embedded worker sees the files that we see; one elsewhere has its own."""
     from overnight.base.temporal import is_external
 
-    return is_external() or not Path(project).is_absolute() or Path(project).exists()
+    try:
+        return is_external() or not Path(project).is_absolute() or Path(project).exists()
+    except OSError as error:
+        raise CliError(f"--project: {project} cannot be looked at: {error.strerror}") from None
+
+
+def _look_for_held_out(request: NewSession) -> None:
+    """A session cannot be given other held-out checks once it runs. Raises ``CliError`` for a folder that is none."""
+    from overnight.base.temporal import is_external
+
+    folder = request.held_out
+    if folder is not None and folder.startswith("/") and not is_external() and not os.path.isdir(folder):  # noqa: PTH112
+        raise CliError(f"--held-out: {folder} is no folder; check the path")
 
 
 def _worker_has_one(settings: Settings) -> bool:
@@ -112,13 +126,14 @@ def _worker_has_one(settings: Settings) -> bool:
     return stack is not None and stack.up and stack.credential is not None
 
 
-def located(project: str | None) -> str | None:
-    """The project as a worker in another folder understands it: paths absolute, URLs as they are."""
-    if not project or not project.strip():
-        return project
-    path = Path(project.strip()).expanduser()
-    looks_like_url = ":" in project.split("/", 1)[0]
-    return project if looks_like_url and not path.exists() else str(path.resolve())
+def _folder_or_ref(held_out: str | None) -> str | None:
+    """Held-out checks as a worker in another folder understands them: what is a folder here, or looks like one, is."""
+    try:
+        if held_out and (held_out.startswith(("/", "~", ".")) or Path(held_out).is_dir()):
+            return str(Path(held_out).expanduser().resolve())
+    except (OSError, RuntimeError):  # no such user, too long a name, a loop of links: whoever checks it words it
+        return held_out
+    return held_out
 
 
 def view(*, json: bool, until_paused: bool, hint: str = "Ctrl-C detaches; the session goes on") -> View:
@@ -139,7 +154,7 @@ async def _project_line(sessions: Sessions, request: NewSession) -> str:
         return f"project: {request.project}"
     seen = await sessions.inspect(request.project, request.ref)
     if seen.project is None or seen.project.commit is None:
-        raise InvalidRequestError(f"project: {seen.problem}")
+        raise InvalidRequestError(f"{seen.wrong}: {seen.problem}")
     at = f"{seen.branch} " if seen.branch else ""
     line = f"project: {seen.project.location} at {at}{seen.project.commit[:10]} {seen.subject}".rstrip()
     if seen.dirty_files:

@@ -1,4 +1,4 @@
-"""``pause``, ``resume``, ``steer``, ``cancel``, ``limits``: what a person says to a running session."""
+"""``pause``, ``resume``, ``steer``, ``cancel``, ``limits``, ``rollback``: what a person says to a running session."""
 
 from __future__ import annotations
 
@@ -6,41 +6,43 @@ import sys
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
-from overnight.cli import output
+from overnight.cli import output, streams
 from overnight.cli.codes import Code
 from overnight.cli.session import headline, on_sessions
 from overnight.cli.trouble import CliError
+from workflows.contracts.state import Status
 from workflows.policy.words import counted
 
 if TYPE_CHECKING:
     from overnight.client import Accepted, Sessions
     from overnight.connection import Connection
+    from workflows.contracts.messages import SteerWhen, When
 
 
 def pause(session_id: str, *, now: bool, reason: str, json: bool) -> int:
     """``overnight pause``."""
-    when = "at once" if now else "when its running turn has ended"
+    when: When = "now" if now else "turn"
     return _send(
-        lambda sessions: sessions.pause(session_id, reason=reason, when="now" if now else "turn"),
-        f"{session_id} pauses {when}; to go on: overnight resume {session_id}",
+        lambda sessions: sessions.pause(session_id, reason=reason, when=when),
+        f"to go on: overnight resume {session_id}",
         json=json,
     )
 
 
 def resume(session_id: str, *, reason: str, json: bool) -> int:
     """``overnight resume``."""
-    said = f"{session_id} goes on; watch it: overnight watch {session_id}"
-    return _send(lambda sessions: sessions.resume(session_id, reason=reason), said, json=json)
+    then = f"watch it: overnight watch {session_id}"
+    return _send(lambda sessions: sessions.resume(session_id, reason=reason), then, json=json)
 
 
 def steer(session_id: str, guidance: str, *, now: bool, json: bool) -> int:
     """``overnight steer``."""
     if guidance == "-":
-        guidance = sys.stdin.read()
-    when = "now, interrupting the running turn" if now else "with its next step"
+        guidance = streams.read_stdin("guidance")
+    when: SteerWhen = "now" if now else "next_step"
     return _send(
-        lambda sessions: sessions.steer(session_id, guidance, when="now" if now else "next_step"),
-        f"{session_id} gets it {when}",
+        lambda sessions: sessions.steer(session_id, guidance, when=when),
+        f"whether a prompt carried it: overnight status {session_id}",
         json=json,
     )
 
@@ -55,8 +57,8 @@ def cancel(session_id: str, *, reason: str, yes: bool, json: bool) -> int:
         if not typer.confirm(f"End {session_id}? Its work stays on its branch.", err=True):
             output.note("not cancelled")
             return Code.OK
-    said = f"{session_id} ends; its work stays on the branch: overnight checkout {session_id}"
-    return _send(lambda sessions: sessions.cancel(session_id, reason=reason), said, json=json)
+    then = f"what it came to: overnight status {session_id}"
+    return _send(lambda sessions: sessions.cancel(session_id, reason=reason), then, json=json)
 
 
 def limits(session_id: str, chosen: dict[str, float], *, json: bool) -> int:
@@ -91,13 +93,36 @@ def limits(session_id: str, chosen: dict[str, float], *, json: bool) -> int:
     return on_sessions(work, json=json)
 
 
-def _send(message: Callable[[Sessions], Awaitable[Accepted]], said: str, *, json: bool) -> int:
+def rollback(session_id: str, iteration: int, *, json: bool) -> int:
+    """``overnight rollback``."""
+
+    async def work(connection: Connection) -> int:
+        status = await connection.sessions.rollback(session_id, iteration)
+        if json:
+            output.as_json(status)
+        else:
+            when = "" if status.status is Status.PAUSED else ", when its running call has ended"
+            where = f"the checkpoint of iteration {iteration}" if iteration else "where it began"
+            output.say(
+                f"{session_id} goes back to {where}{when}, with a new commit on its branch; nothing is lost:"
+                f" overnight events {session_id}"
+            )
+        return Code.OK
+
+    return on_sessions(work, json=json)
+
+
+def _send(message: Callable[[Sessions], Awaitable[Accepted]], then: str, *, json: bool) -> int:
+    """``then``: what to type next."""
+
     async def work(connection: Connection) -> int:
         sent = await message(connection.sessions)
         if json:
             output.as_json(sent)
         else:
-            output.say(said if sent.accepted else f"{sent.session_id}: {sent.next}")
+            output.say(f"{sent.session_id}: {sent.next}")
+            if sent.accepted:
+                output.say(f"  {then}")
         return Code.OK
 
     return on_sessions(work, json=json)

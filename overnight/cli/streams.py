@@ -47,6 +47,23 @@ def prepare() -> None:
             setattr(sys, name, open(os.devnull, mode))  # noqa: PTH123, SIM115 (open until the process ends)
 
 
+def read_stdin(what: str) -> str:
+    """All of standard input, which is to hold ``what``. Raises ``CliError`` when it is closed, empty or no text."""
+    from overnight.cli.trouble import CliError
+
+    if sys.stdin.name == os.devnull:  # as ``prepare`` left it
+        raise CliError(f"standard input is closed, and - reads {what} from it")
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(encoding="utf-8", errors="strict")  # some locales let bytes through that nobody can write
+    try:
+        text = sys.stdin.read()
+    except UnicodeDecodeError:
+        raise CliError(f"standard input is no text in UTF-8, and - reads {what} from it") from None
+    if not text.strip():
+        raise CliError(f"standard input is empty, and - reads {what} from it")
+    return text
+
+
 def problem_with_stdout() -> OSError | None:
     """Why standard output takes no more, if so."""
     try:

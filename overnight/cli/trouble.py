@@ -62,7 +62,25 @@ def _known(error: Exception) -> tuple[str, Code] | None:
         (errors.NotReadyError, Code.NOT_READY),
         (errors.SessionError, Code.USAGE),
     )
-    return next(((str(error), code) for kind, code in codes if isinstance(error, kind)), None)
+    found = next((code for kind, code in codes if isinstance(error, kind)), None)
+    if found is None:
+        return _homeless(error)
+    from overnight.base import disk
+
+    return (disk.with_cause(str(error)) if found is Code.UNREACHABLE else str(error)), found
+
+
+def _homeless(error: Exception) -> tuple[str, Code] | None:
+    """What is wrong with the place of whoever called, where that is what was raised."""
+    try:
+        Path.home(), Path.cwd()
+    except RuntimeError:
+        known = isinstance(error, RuntimeError)
+        return ("no home folder of yours is known; set HOME", Code.NOT_READY) if known else None
+    except FileNotFoundError:
+        known = isinstance(error, FileNotFoundError)
+        return ("the folder that you stand in is gone; go to another one", Code.USAGE) if known else None
+    return None
 
 
 def _usage(error: Exception) -> tuple[str, Code] | None:
@@ -75,8 +93,9 @@ def _usage(error: Exception) -> tuple[str, Code] | None:
     context = getattr(error, "ctx", None)
     where = f" (see `{context.command_path} --help`)" if context is not None else ""
     from overnight.base.redaction import Redactor
+    from overnight.base.wording import reworded
 
-    told = error.format_message() if hasattr(error, "format_message") else str(error)
+    told = reworded(error.format_message() if hasattr(error, "format_message") else str(error))
     # It repeats what was given, which may have been meant for another option.
     return f"{' '.join(Redactor().text(str(told)).split())}{where}", Code.USAGE
 

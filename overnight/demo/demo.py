@@ -74,7 +74,7 @@ REFLECTION: Mapping[str, Any] = {
     "lessons": ["Times of the day lie on a circle: test every operation on them across midnight."],
 }
 
-_CRITERIA = re.compile(r"^## Criteria to judge$(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
+_CRITERIA = re.compile(r"^## The criterion to judge$(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
 _CRITERION = re.compile(r"^- `([A-Za-z0-9][A-Za-z0-9_.-]*)`: ", re.MULTILINE)
 
 

@@ -25,9 +25,12 @@ class StageError(Exception):
 
 def prepare(home: Path, own: Path) -> Path:
     """Make ``home`` the demo's, and return it. Raises ``StageError`` when it is somebody's already, such as ``own``."""
-    place = home.expanduser().absolute()
-    if place.resolve() == own.resolve():
-        raise StageError(f"{place} is your own home for Overnight; the demo needs another (--home PATH)")
+    try:
+        place = home.expanduser().absolute()
+        if place.resolve() == own.resolve():
+            raise StageError(f"{place} is your own home for Overnight; the demo needs another (--home PATH)")
+    except RuntimeError as error:  # the home of nobody, or links in a circle
+        raise StageError(f"{home} cannot be the demo's home: {error}") from None
     try:
         if place.exists() and not (place / MARK).is_file() and (not place.is_dir() or any(place.iterdir())):
             raise StageError(f"{place} is not empty and no demo's home; choose another (--home PATH)")

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from overnight.stack import processes
 from overnight.stack.errors import MARK
+from overnight.stack.home import Home, Part
 from overnight.stack.processes import Process
 
 ROTATE_BYTES = 10 * 1024 * 1024
@@ -33,9 +34,9 @@ _ON_RECORD_FIRST = 'read -r go && exec "$@" </dev/null'
 class Child:
     """The server or the worker, own child or adopted from an earlier supervisor."""
 
-    def __init__(self, name: str, log: Path) -> None:
-        self.name = name
-        self.log = log
+    def __init__(self, part: Part, home: Home) -> None:
+        self.part = part
+        self.log = home.log(part)
         self.process: Process | None = None
         self._popen: subprocess.Popen[bytes] | None = None
         self.proven = False
@@ -53,24 +54,27 @@ class Child:
         *,
         env: Mapping[str, str],
         cwd: Path,
+        lock: int,
         record: Callable[[], None],
     ) -> None:
         """Start ``argv`` in a session of its own, with its output in the log; ``record`` is called before it runs.
 
+        It inherits ``lock``, the descriptor that holds the lock of its part: known to be there even if no record is.
         Raises ``OSError`` when nothing can be started.
         """
         restarts = self.process.restarts + 1 if self.process is not None else 0
         rotate(self.log)
         with self.log.open("ab") as log:
-            mark(log.fileno(), self.name)
+            mark(log.fileno(), self.part)
             self._popen = subprocess.Popen(
-                ["/bin/sh", "-c", _ON_RECORD_FIRST, f"overnight-{self.name}", *argv],
+                ["/bin/sh", "-c", _ON_RECORD_FIRST, f"overnight-{self.part}", *argv],
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 bufsize=0,
                 cwd=cwd,
                 env=dict(env),
+                pass_fds=(lock,),
                 start_new_session=True,
             )
         self._well_since, self._noted = None, False

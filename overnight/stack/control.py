@@ -12,18 +12,26 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from signal import SIGTERM
+from typing import get_args
 
 import overnight
+from overnight.base import disk
+from overnight.base.parts import end_left_behind
 from overnight.base.settings import Settings
-from overnight.stack import ports
 from overnight.stack.child import SERVER_STOP_SECONDS, TRIES, WORKER_STOP_MARGIN_SECONDS, mark, rotate
 from overnight.stack.errors import StackError
-from overnight.stack.home import Home, prepare, try_lock
+from overnight.stack.health import serves
+from overnight.stack.holders import holders
+from overnight.stack.home import Home, Part, prepare, try_lock
 from overnight.stack.model import Stack, read_stack
 from overnight.stack.processes import POLL_SECONDS, Process, end, is_alive, send, wait_gone
 
+WAITING = "waiting for the Temporal server to answer"
+"""The stage of a stack whose processes all run."""
 SUPERVISOR = ("-P", "-m", "overnight.stack.supervisor")
 """How Python runs the supervisor. ``-P``: its folder is the home, from which nothing is to be imported."""
+
+FREE_SECONDS = 3.0
 
 _started: list[subprocess.Popen[bytes]] = []
 
@@ -69,6 +77,8 @@ def bring_up(
     if found is not None and _healthy(found):
         return found
     home = prepare(settings.home)
+    if (said := disk.full(home.path)) is not None:
+        raise StackError(f"Overnight's stack in {home.path} does not work. {said}")
     before = read_stack(home)
     deadline = time.monotonic() + wait_seconds
     own: subprocess.Popen[bytes] | None = None
@@ -78,7 +88,7 @@ def bring_up(
         if found is not None and _healthy(found):
             return found
         _raise_if_failed(home, before, own)
-        lock = try_lock(home)
+        lock = try_lock(home.lock)
         if lock is not None:
             try:
                 # The one that held the lock until now may have given up since the record was read.
@@ -100,18 +110,18 @@ def down(settings: Settings, *, wait_seconds: float = 40) -> bool:
     """Stop the stack of ``settings.home``, the worker first; True when there was something to stop.
 
     Running calls get ``settings.grace_seconds`` to come to rest. What is still there after ``wait_seconds`` (or after
-    the grace and 20 s, whichever is longer) is killed. Works as well after the supervisor itself was killed. Only
-    processes on record are ended, and only if they still are the same ones. Other state is not touched.
+    the grace and 20 s, whichever is longer) is killed. Works as well after the supervisor itself was killed, and after
+    its record was lost: server and worker are known by the locks that they hold. Other state is not touched.
 
     Raises ``StackError`` when something of it cannot be stopped.
     """
-    home = Home(settings.home.resolve())
     patience = max(wait_seconds, settings.grace_seconds + WORKER_STOP_MARGIN_SECONDS + SERVER_STOP_SECONDS)
     deadline = time.monotonic() + patience
     stopped = False
     last: Process | None = None
     try:
-        if not home.stack_json.exists() and not home.lock.exists():
+        home = Home(settings.home.resolve())
+        if not any(file.exists() for file in (home.stack_json, home.lock, *map(home.lock_of, get_args(Part)))):
             return False
         while True:
             record = read_stack(home)
@@ -121,7 +131,7 @@ def down(settings: Settings, *, wait_seconds: float = 40) -> bool:
                 send(supervisor, SIGTERM)
                 if not wait_gone(supervisor, deadline - time.monotonic(), _reap):
                     end(supervisor, 0.0, _reap)
-            lock = try_lock(home)
+            lock = try_lock(home.lock)
             if lock is not None:
                 break
             # A supervisor that is on no record yet, or whose record was damaged, writes one within a second.
@@ -135,27 +145,48 @@ def down(settings: Settings, *, wait_seconds: float = 40) -> bool:
             return _end_leftovers(settings, home, deadline) or stopped
         finally:
             os.close(lock)
-    except PermissionError as error:
-        raise StackError(f"Overnight's stack in {home.path} cannot be stopped: {error}.") from error
+    except (OSError, RuntimeError) as error:  # the latter for a home whose links lead in a circle
+        raise StackError(f"Overnight's stack in {settings.home} cannot be stopped: {error}.") from error
 
 
 def _end_leftovers(settings: Settings, home: Home, deadline: float) -> bool:
-    """End what an earlier supervisor left behind, under the lock; True when there was something."""
+    """End what an earlier supervisor left behind, on record or not, under the lock; True when there was something."""
     record = read_stack(home)
-    found = False
-    if record is not None:
-        grace = settings.grace_seconds + WORKER_STOP_MARGIN_SECONDS
-        for name, process, most in (("worker", record.worker, grace), ("server", record.server, SERVER_STOP_SECONDS)):
-            if process is not None and is_alive(process):
-                found = True
-                if not end(process, min(most, max(0.0, deadline - time.monotonic()))):
-                    raise StackError(f"The {name} (pid {process.pid}) cannot be ended. Is its disk hanging?")
+    grace = settings.grace_seconds + WORKER_STOP_MARGIN_SECONDS
+    worker, server = (record.worker, record.server) if record is not None else (None, None)
+    found = _end_part(home, "worker", worker, grace, deadline)
+    end_left_behind(home.path)
+    found = _end_part(home, "server", server, SERVER_STOP_SECONDS, deadline) or found
     for file in (home.stack_json, home.worker_json):
         try:
             file.unlink(missing_ok=True)
         except OSError as error:
             raise StackError(f"{file} cannot be removed: {error.strerror}.") from error
     return found
+
+
+def _end_part(home: Home, part: Part, known: Process | None, most: float, deadline: float) -> bool:
+    """End all that run as the home's ``part``; True when there was one. Raises ``StackError`` when one goes on."""
+    running = [process for process in (known, *holders(home, part)) if process is not None and is_alive(process)]
+    for process in running:
+        if not end(process, min(most, max(0.0, deadline - time.monotonic()))):
+            raise StackError(f"The {part} (pid {process.pid}) cannot be ended. Is its disk hanging?")
+    if home.lock_of(part).exists():
+        _wait_free(home.lock_of(part), part)
+    return bool(running)
+
+
+def _wait_free(path: Path, part: Part) -> None:
+    """Return once nobody holds the lock any more. Raises ``StackError`` when somebody unseen does."""
+    deadline = time.monotonic() + FREE_SECONDS
+    while (lock := try_lock(path)) is None:  # the last threads of one that was killed
+        if time.monotonic() >= deadline:
+            raise StackError(
+                f"{path} is held: a {part} of this home still runs where it cannot be seen from here. "
+                "Does a container or another machine use this home? Stop Overnight there."
+            )
+        time.sleep(POLL_SECONDS)
+    os.close(lock)
 
 
 def _reap() -> None:
@@ -177,7 +208,7 @@ def _living(stack: Stack | None) -> Stack | None:
 
 
 def _healthy(stack: Stack) -> bool:
-    return stack.up and ports.answers(stack.port)
+    return stack.up and serves(stack)
 
 
 def _stage(stack: Stack | None) -> str:
@@ -185,6 +216,8 @@ def _stage(stack: Stack | None) -> str:
         return "waiting for the stack to stop"
     if stack is None or stack.server is None:
         return "starting the Temporal server"
+    if stack.up:
+        return WAITING
     return "starting the worker"
 
 
@@ -246,6 +279,8 @@ def _raise_if_failed(home: Home, before: Stack | None, own: subprocess.Popen[byt
 def _late(home: Home, found: Stack | None, seconds: float) -> StackError:
     """What to say when time is up."""
     start = f"Overnight's stack in {home.path} is not up after {seconds:g} s."
+    if (said := disk.full(home.path)) is not None:
+        return StackError(f"{start} {said}", log=home.log("server"))
     if found is None:
         advice = "If a container or another machine uses this home, stop Overnight there, or set OVERNIGHT_HOME."
         return StackError(f"{start} {advice}", log=home.log("supervisor"))
@@ -254,6 +289,12 @@ def _late(home: Home, found: Stack | None, seconds: float) -> StackError:
     advice = "If the machine is busy, try again: it goes on starting. `overnight down` ends that."
     if found.server is None:
         problem, log = found.problem or "The Temporal server is not there yet.", home.log("server")
+    elif found.up:
+        problem, log = "The Temporal server runs but does not answer.", home.log("server")
+        advice = (
+            "One that hangs is started anew by itself within a minute, or now by `overnight down && overnight up`;"
+            " sessions go on from where they are."
+        )
     else:
         problem, log = found.problem or "The worker has not said that it is ready.", home.log("worker")
     return StackError(f"{start} {problem} {advice}", log=log)

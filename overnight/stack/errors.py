@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from overnight.base.wording import quoted
+
 MARK = "=== overnight starts "
 """Begins the line that separates two runs in a log file."""
 
 _TAIL_BYTES = 16_384
 _TAIL_LINES = 15
-_LINE_LENGTH = 400
 
 
 class StackError(Exception):
@@ -22,12 +23,12 @@ class StackError(Exception):
         if log is not None:
             message += f"\nLog: {log}"
         if tail:
-            message += "\n" + "\n".join(f"  | {line}" for line in tail.splitlines())
+            message += f"\n{quoted(tail)}"
         super().__init__(message)
 
 
 def log_tail(log: Path) -> str:
-    """The last lines of the last run in ``log``, shortened for a message; empty when there are none."""
+    """The last lines of the last run in ``log``; empty when there are none."""
     try:
         with log.open("rb") as file:
             file.seek(max(0, log.stat().st_size - _TAIL_BYTES))
@@ -36,4 +37,4 @@ def log_tail(log: Path) -> str:
         return ""
     last_run = text.rpartition(MARK)
     lines = (last_run[2].partition("\n")[2] if last_run[1] else text).splitlines()
-    return "\n".join(line[:_LINE_LENGTH] for line in lines[-_TAIL_LINES:] if line.strip())
+    return "\n".join(line for line in lines[-_TAIL_LINES:] if line.strip())

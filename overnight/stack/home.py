@@ -6,8 +6,11 @@ import fcntl
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from overnight.stack.errors import StackError
+
+Part = Literal["server", "worker"]
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,10 @@ class Home:
     def lock(self) -> Path:
         """Locked for as long as a supervisor lives."""
         return self.path / "stack.lock"
+
+    def lock_of(self, part: Part) -> Path:
+        """Locked for as long as a server, or a worker, of this home lives: it inherits the lock."""
+        return self.path / f"{part}.lock"
 
     @property
     def database(self) -> Path:
@@ -60,17 +67,18 @@ def prepare(path: Path) -> Home:
     return Home(path.resolve())
 
 
-def try_lock(home: Home) -> int | None:
-    """Take the home's lock without waiting: its file descriptor, or None while somebody else holds it.
+def try_lock(lock: Path) -> int | None:
+    """Take a lock of the home without waiting: its file descriptor, or None while somebody else holds it.
 
-    The lock belongs to the descriptor, so it can be handed to a child process without a gap.
+    It belongs to the descriptor, so it can be handed to a child process without a gap, and ends with the last process
+    that has the descriptor.
     Raises ``StackError`` where the file system cannot lock.
     """
     while True:
         try:
-            descriptor = os.open(home.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         except OSError as error:
-            raise StackError(f"{home.lock} cannot be opened: {error.strerror}. Is it another user's home?") from error
+            raise StackError(f"{lock} cannot be opened: {error.strerror}. Is it another user's home?") from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -78,17 +86,17 @@ def try_lock(home: Home) -> int | None:
             return None
         except OSError as error:
             os.close(descriptor)
-            message = f"{home.lock} cannot be locked: {error.strerror}. Set OVERNIGHT_HOME to a folder on a local disk."
+            message = f"{lock} cannot be locked: {error.strerror}. Set OVERNIGHT_HOME to a folder on a local disk."
             raise StackError(message) from error
-        if owns_lock(home, descriptor):
+        if owns_lock(lock, descriptor):
             return descriptor
         os.close(descriptor)  # the file was replaced between opening and locking it
 
 
-def owns_lock(home: Home, descriptor: int) -> bool:
-    """Whether ``descriptor`` still is the home's lock file: not so once the home was removed or moved."""
+def owns_lock(lock: Path, descriptor: int) -> bool:
+    """Whether ``descriptor`` still is the lock file ``lock``: not so once the home was removed or moved."""
     try:
-        return os.path.samestat(os.fstat(descriptor), home.lock.stat())
+        return os.path.samestat(os.fstat(descriptor), lock.stat())
     except OSError:
         return False
 

@@ -6,7 +6,8 @@ import os
 import shutil
 import subprocess
 import sysconfig
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from overnight.stack.home import Home
@@ -19,6 +20,8 @@ SEARCH_ATTRIBUTES: Mapping[str, str] = {
     "OvernightProject": "Keyword",
     "OvernightIteration": "Int",
     "OvernightCostUsd": "Double",
+    "OvernightRecovery": "Keyword",
+    "OvernightOwner": "Keyword",
 }
 """Search attributes, with their types, that the server knows from its start."""
 
@@ -31,6 +34,11 @@ _DYNAMIC_CONFIG: Mapping[str, str] = {
     "history.timerProcessorMaxTimeShift": '"10ms"',
 }
 
+FILE_OPTION, PORT_OPTION, UI_PORT_OPTION = "--db-filename", "--port", "--ui-port"
+"""Options of the server by which one that runs is known again."""
+
+_SQLITE = b"SQLite format 3\0"
+
 RETENTION = "90d"
 """How long closed sessions stay; the server's own default is one day."""
 
@@ -42,14 +50,21 @@ def find_program() -> str | None:
 
 def command(program: str, home: Home, port: int, ui_port: int) -> list[str]:
     """Command line of the server for a home; it listens on loopback only."""
-    line = [program, "server", "start-dev", "--ip", LOOPBACK, "--port", str(port), "--ui-port", str(ui_port)]
-    line += ["--db-filename", str(home.database), "--log-format", "json", "--log-level", "warn"]
+    line = [program, "server", "start-dev", "--ip", LOOPBACK, PORT_OPTION, str(port), UI_PORT_OPTION, str(ui_port)]
+    line += [FILE_OPTION, str(home.database), "--log-format", "json", "--log-level", "warn"]
     line += ["--ui-disable-news-fetch"]
     for key, value in _DYNAMIC_CONFIG.items():
         line += ["--dynamic-config-value", f"{key}={value}"]
     for key, kind in SEARCH_ATTRIBUTES.items():
         line += ["--search-attribute", f"{key}={kind}"]
     return line
+
+
+def ports_of(line: Sequence[str]) -> tuple[int, int] | None:
+    """Port and Web UI port of a server that was started with the command line ``line``; None when it tells none."""
+    given = dict(pairwise(line))
+    port, ui_port = given.get(PORT_OPTION, ""), given.get(UI_PORT_OPTION, "")
+    return (int(port), int(ui_port)) if port.isdecimal() and ui_port.isdecimal() else None
 
 
 def environment() -> dict[str, str]:
@@ -75,6 +90,16 @@ def set_retention(program: str, address: str) -> bool:
     except (OSError, subprocess.TimeoutExpired):
         return False
     return done.returncode == 0
+
+
+def damaged(database: Path) -> str:
+    """What to do about a ``database`` that no server will start on; empty where none is to be seen."""
+    try:
+        with database.open("rb") as file:
+            begins = file.read(len(_SQLITE))
+    except OSError:
+        return ""
+    return explain("not a database", database) if begins and begins != _SQLITE else ""
 
 
 def explain(tail: str, database: Path) -> str:

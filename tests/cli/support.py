@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import pty
+import re
 import select
 import struct
 import subprocess
@@ -18,6 +19,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
+
+import psutil
+
+from overnight.cli.codes import Code
 
 ROOT = Path(__file__).parent.parent.parent
 OVERNIGHT = [sys.executable, "-P", "-m", "overnight.cli"]
@@ -40,13 +45,18 @@ def clean_environment(home: Path, **more: str) -> dict[str, str]:
     return {**kept, **git, "PYTHONPATH": str(ROOT), "OVERNIGHT_HOME": str(home), **more}
 
 
-def eventually(look: Callable[[], T], *, seconds: float = 30, what: str = "") -> T:
+def eventually(look: Callable[[], T], *, seconds: float = 120, what: str = "") -> T:
     """What ``look`` returns as soon as it is truthy."""
     deadline = time.monotonic() + seconds
     while not (result := look()):
         assert time.monotonic() < deadline, f"not within {seconds} s: {what or look}"
         time.sleep(0.05)
     return result
+
+
+READS = {"status", "list", "report", "diff"}
+"""What may be asked again whatever it came to; the rest where nothing was done."""
+NOTHING_DONE = re.compile("away or busy|offline or busy")
 
 
 @dataclass(frozen=True)
@@ -81,16 +91,24 @@ class Cli:
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
         timeout: float = 90,
+        tries: int = 3,
     ) -> Done:
-        """Run to the end; a traceback is never right."""
+        """Run to the end; a traceback is never right. That nobody has the time to answer is believed the third time."""
+        done = self._run(arguments, given, {**self.environment, **(env or {})}, cwd or self.cwd, timeout)
+        if done.code == Code.UNREACHABLE and tries > 1 and (arguments[0] in READS or NOTHING_DONE.search(done.err)):
+            return self(*arguments, given=given, env=env, cwd=cwd, timeout=timeout, tries=tries - 1)
+        return done
+
+    @staticmethod
+    def _run(arguments: Sequence[str], given: str | None, env: Mapping[str, str], cwd: Path, timeout: float) -> Done:
         done = subprocess.run(
             [*OVERNIGHT, *arguments],
             input=given,
             stdin=subprocess.DEVNULL if given is None else None,
             capture_output=True,
             text=True,
-            env={**self.environment, **(env or {})},
-            cwd=cwd or self.cwd,
+            env=env,
+            cwd=cwd,
             timeout=timeout,
         )
         assert "Traceback" not in done.stderr, done.stderr
@@ -131,7 +149,7 @@ class Cli:
                 while time.monotonic() < deadline:
                     if select.select([master], [], [], 0.2)[0]:
                         shown += os.read(master, 65_536)
-            code = process.wait(timeout=30)
+            code = process.wait(timeout=120)
         finally:
             process.kill()
             process.wait()
@@ -190,16 +208,24 @@ def fingerprint(place: Path) -> str:
     return seen.hexdigest()
 
 
-def processes_of(home: Path) -> Sequence[int]:
-    """Pids of live processes that have this home on their command line or in their environment's ``OVERNIGHT_HOME``."""
-    import psutil
+def none_left(home: Path) -> None:
+    """Return once no live process has this home on its command line or in its environment's ``OVERNIGHT_HOME``.
 
-    found = []
+    What has just been killed needs a moment to be gone.
+    """
+    deadline = time.monotonic() + 30
+    while left := _processes_of(home):
+        assert time.monotonic() < deadline, f"left behind: {left}"
+        time.sleep(0.05)
+
+
+def _processes_of(home: Path) -> Sequence[tuple[int, str, Sequence[str]]]:
+    found: list[tuple[int, str, Sequence[str]]] = []
     for process in psutil.process_iter():
         with suppress(psutil.Error):
             if process.status() == psutil.STATUS_ZOMBIE or process.pid == os.getpid():
                 continue
-            named = any(str(home) in argument for argument in process.cmdline())
-            if named or process.environ().get("OVERNIGHT_HOME", "").startswith(str(home)):
-                found.append(process.pid)
+            line = process.cmdline()
+            if any(str(home) in a for a in line) or process.environ().get("OVERNIGHT_HOME", "").startswith(str(home)):
+                found.append((process.pid, process.status(), line))
     return found

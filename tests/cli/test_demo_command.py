@@ -11,7 +11,7 @@ import pytest
 from overnight.base.settings import Settings
 from overnight.demo import stage
 from overnight.stack import down, find
-from tests.cli.support import Cli, clean_environment, git, processes_of, read_until
+from tests.cli.support import Cli, clean_environment, git, none_left, read_until
 
 
 @pytest.fixture
@@ -23,6 +23,7 @@ def person(place: Path) -> Cli:
     )
 
 
+@pytest.mark.chaos
 def test_the_demo_works_twice_and_leaves_nothing_running(person: Cli, place: Path) -> None:
     home = place / "person" / "demo"
     first = person("demo")
@@ -61,10 +62,11 @@ def test_the_demo_works_twice_and_leaves_nothing_running(person: Cli, place: Pat
         assert (place / "taken" / "nightshift.py").is_file()
     finally:
         down(Settings(home=home, grace_seconds=0))
-    assert processes_of(place / "person") == []
+    none_left(place / "person")
     assert list((place / "person").iterdir()) == [home]
 
 
+@pytest.mark.chaos
 def test_ctrl_c_stops_the_demo_and_its_stack(person: Cli, place: Path) -> None:
     process = person.start("demo", "--json", "--home", str(place / "stopped"))
     try:
@@ -74,7 +76,7 @@ def test_ctrl_c_stops_the_demo_and_its_stack(person: Cli, place: Path) -> None:
         assert process.returncode == 130
         assert json.loads(out.splitlines()[-1])["type"] == "stopped"
         assert find(Settings(home=place / "stopped")) is None
-        assert processes_of(place / "stopped") == []
+        none_left(place / "stopped")
     finally:
         process.kill()
         process.communicate()

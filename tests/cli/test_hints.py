@@ -10,6 +10,7 @@ import pytest
 from overnight.cli.plain import event_lines, failures
 from overnight.hints import AS_ARGUMENTS, AS_OPTIONS, hint_of_event, hint_of_result
 from overnight.mcp import answers
+from overnight.mcp.choosing import Choice
 from workflows.contracts.state import Event, Status
 from workflows.contracts.status import Events, SessionStatus, TestResult
 
@@ -88,7 +89,7 @@ def test_a_program_that_was_not_found_is_told_how_to_show_it() -> None:
 
 def test_tools_say_it_in_their_own_terms() -> None:
     blocked = note("network: blocked pkgs.dev:443: not on this session's allow-list")
-    (told,) = answers.events_answer(status(), Events(events=[blocked], first_seq=1, last_seq=1), 0, 50).events
+    (told,) = answers.events_answer(status(), Events(events=[blocked], first_seq=1, last_seq=1), Choice()).events
     assert "start a session with allow_hosts=['pkgs.dev'] as well, or with egress='public'" in told.hint
     assert hint_of_event(blocked, AS_ARGUMENTS) == told.hint
     (ran,) = answers.status_answer(status(result())).test_results

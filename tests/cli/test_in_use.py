@@ -64,6 +64,15 @@ def test_a_worker_elsewhere_differs_only_in_what_was_chosen_here() -> None:
     assert "where the worker is started" in found.fix
 
 
+def test_what_was_compared_with_a_worker_elsewhere_is_named() -> None:
+    same = settings(box_memory_gb=3)
+    told = settings_finding(same, {}, engine(same, embedded=False)).detail
+    assert told.endswith("the running worker has the same OVERNIGHT_BOX_MEMORY_GB (nothing else was compared)")
+    told = settings_finding(settings(), {}, engine(settings(), embedded=False)).detail
+    assert told.startswith("this shell sets OVERNIGHT_HOME")
+    assert told.endswith("nothing was compared")
+
+
 def test_the_same_settings_are_green() -> None:
     same = settings(box_memory_gb=3)
     found = settings_finding(same, {"OVERNIGHT_HOME": "/srv/overnight"}, engine(same))

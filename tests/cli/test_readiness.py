@@ -15,6 +15,7 @@ from overnight.base.settings import Settings
 from overnight.client import Sessions
 from overnight.errors import InvalidRequestError, NotReadyError, SessionError
 from overnight.mcp import answers
+from overnight.reach import EVERYTHING, Reach
 from overnight.request import NewSession
 from tests.planted import planted, value_of
 from workflows.contracts.messages import RaiseLimits
@@ -36,9 +37,15 @@ class Untouched:
 class Known(Sessions):
     """Sessions of a worker, or of a session, that says this of itself."""
 
-    def __init__(self, host: HostAnswer | None = None, status: SessionStatus | None = None, **settings: Any) -> None:
+    def __init__(
+        self,
+        host: HostAnswer | None = None,
+        status: SessionStatus | None = None,
+        reach: Reach = EVERYTHING,
+        **settings: Any,
+    ) -> None:
         client: Any = Untouched()
-        super().__init__(client, Settings(**settings), ui_url=None)
+        super().__init__(client, Settings(**settings), ui_url=None, reach=reach)
         self._host, self._status = host, status
 
     async def host(self) -> HostAnswer:
@@ -187,5 +194,7 @@ async def test_what_the_caller_chose_and_will_not_get_is_told_with_the_session()
     assert unreached.startswith("allow_hosts: 192.168.0.1 is a private address")
     assert "OVERNIGHT_EGRESS_EXCEPTIONS=192.168.0.1" in unreached
     assert unreached in answers.started(began, "").notice
+    afar = await Startable(worker(settings=running), reach=Reach("ada"), egress_at_most="host").start(request)
+    assert afar.notes == [unreached], "this machine's settings are for those who are at it"
     same = await Startable(worker(settings=chosen.told(Settings()))).start(NewSession.parse(goal="x"))
     assert same.notes == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 from pathlib import Path
 
@@ -72,6 +73,32 @@ def test_a_closed_stream_is_no_internal_error(alone: Cli, line: str, code: int) 
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("line", ["$0 run -", "$0 steer x -"])
+def test_input_that_is_no_text_is_told(alone: Cli, line: str) -> None:
+    done = shell(f"printf 'a\\377b' | {line}", alone, LC_ALL="C.UTF-8")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "standard input is no text in UTF-8" in done.stderr
+    assert not (alone.cwd / "home").exists(), "nothing was started for it"
+
+
+@pytest.mark.parametrize(
+    "command", ["run x --project .", "run x --held-out ./a --held-out-command true", "mcp install claude-code"]
+)
+def test_a_folder_that_is_gone_is_no_internal_error(alone: Cli, command: str) -> None:
+    done = shell(f"mkdir gone && cd gone && rmdir ../gone && $0 {command}", alone)
+    assert done.returncode == 2, done.stderr
+    assert "unexpected" not in done.stderr
+    assert not (alone.cwd / "home").exists(), "nothing was started for it"
+
+
+@pytest.mark.parametrize("line", ["$0 run - <&-", "$0 steer x - <&-"])
+def test_a_closed_input_that_was_to_be_read_is_named(alone: Cli, line: str) -> None:
+    assert "standard input is closed" in shell(line, alone).stderr
+    empty = shell(line.replace("<&-", "</dev/null"), alone)
+    assert (empty.returncode, "standard input is empty" in empty.stderr) == (2, True)
+    assert not (alone.cwd / "home").exists(), "nothing was started for it"
+
+
 def test_a_reader_that_left_ends_it_in_silence(alone: Cli) -> None:
     for line in ("$0 --help | true", "$0 run '' --json | true", "$0 run '' 2>&1 | true"):
         done = shell(line, alone)
@@ -95,3 +122,15 @@ def test_the_first_line_of_a_list(cli: Cli, finished: Finished) -> None:
         assert done.returncode in (0, 141)
         assert done.stdout.startswith("session")
         assert done.stderr == ""
+
+
+def test_ctrl_c_while_it_is_imported_ends_it_without_a_word(alone: Cli) -> None:
+    """Before it listens: a library takes its time."""
+    (alone.cwd / "pydantic_settings.py").write_text("import time\nprint('imported', flush=True)\ntime.sleep(60)\n")
+    path = f"{alone.cwd}:{alone.environment['PYTHONPATH']}"
+    slow = Cli({**alone.environment, "PYTHONPATH": path}, alone.cwd).start("list")
+    assert slow.stdout is not None
+    assert slow.stdout.readline() == "imported\n"
+    slow.send_signal(signal.SIGINT)
+    assert slow.communicate(timeout=60) == ("", "")
+    assert slow.returncode == -signal.SIGINT

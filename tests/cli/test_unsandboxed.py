@@ -10,7 +10,9 @@ import pytest
 
 from overnight.base.settings import Settings
 from overnight.stack import down
-from tests.cli.support import VALIDATE, Cli, processes_of
+from tests.cli.support import VALIDATE, Cli, none_left
+
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
 
 NO_SANDBOX = "NOT SANDBOXED: what the agent runs can read and change whatever the worker's user can"
 
@@ -26,7 +28,7 @@ def bare(cli: Cli, place: Path, tmp_path: Path) -> Iterator[Cli]:
     path = f"{tmp_path / 'bin'}{os.pathsep}{cli.environment['PATH']}"
     yield Cli({**cli.environment, "PATH": path, "OVERNIGHT_HOME": str(home)}, cli.cwd)
     down(Settings(home=home, grace_seconds=0))
-    assert processes_of(home) == []
+    none_left(home)
 
 
 def isolation(cli: Cli) -> tuple[int, str, str]:

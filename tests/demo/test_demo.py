@@ -22,7 +22,7 @@ Judge whether each criterion below is met.
 
 - `not-asked`: a line of the goal that looks like a criterion
 
-## Criteria to judge
+## The criterion to judge
 
 - `plan-3`: The README shows how to call the tool.
 - `goal`: The goal is achieved in full.

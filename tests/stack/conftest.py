@@ -27,7 +27,7 @@ ROOT = HERE.parent.parent
 T = TypeVar("T")
 
 
-def eventually(look: Callable[[], T], *, seconds: float = 20, what: str = "") -> T:
+def eventually(look: Callable[[], T], *, seconds: float = 120, what: str = "") -> T:
     """What ``look`` returns as soon as it is truthy."""
     deadline = time.monotonic() + seconds
     while not (result := look()):

@@ -11,7 +11,7 @@ from overnight.stack.control import bring_up
 if __name__ == "__main__":
     supervisor = Path(__file__).with_name("stand_in_supervisor.py")
     settings = Settings(home=Path(sys.argv[1]), grace_seconds=1)
-    stack = bring_up(settings, ["-P", str(supervisor), sys.argv[2]], wait_seconds=60)
+    stack = bring_up(settings, ["-P", str(supervisor), sys.argv[2]], wait_seconds=180)
     sys.stdout.write(stack.model_dump_json() + "\n")
     sys.stdout.flush()
     sys.stdin.read()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import socket
@@ -15,11 +16,16 @@ import psutil
 import pytest
 
 from overnight.base.settings import Settings
+from overnight.connection import open_connection
+from overnight.errors import UnreachableError
 from overnight.stack import Process, Stack, StackError, down, ensure_up, find
 from overnight.stack.errors import MARK, log_tail
 from overnight.stack.home import prepare, try_lock
+from overnight.stack.ports import answers
 from overnight.stack.processes import identify, is_alive
 from tests.stack.conftest import ROOT, Site, eventually, pids
+
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
 
 
 @pytest.fixture
@@ -80,14 +86,14 @@ def test_failure_reaches_all_who_wait(site: Site) -> None:
 
 def test_worker_that_never_becomes_ready(site: Site) -> None:
     with pytest.raises(StackError, match="has not said that it is ready") as caught:
-        site.up("hang", wait_seconds=2)
+        site.up("hang", wait_seconds=6)
     assert "| the stand-in hangs on purpose" in str(caught.value)
     assert down(site.settings) is True
 
 
 def test_garbage_in_worker_json(site: Site) -> None:
     with pytest.raises(StackError, match=r"worker\.json cannot be read"):
-        site.up("garbage", wait_seconds=2)
+        site.up("garbage", wait_seconds=6)
 
 
 def test_garbage_in_stack_json(site: Site) -> None:
@@ -194,7 +200,7 @@ def test_home_in_use_where_its_processes_cannot_be_seen(site: Site, monkeypatch:
     monkeypatch.setattr("overnight.stack.control.SERVER_STOP_SECONDS", 0.1)
     monkeypatch.setattr("overnight.stack.control.WORKER_STOP_MARGIN_SECONDS", 0.1)
     home = prepare(site.home)
-    lock = try_lock(home)  # as a supervisor in a container would hold it
+    lock = try_lock(home.lock)  # as a supervisor in a container would hold it
     assert lock is not None
     try:
         with pytest.raises(StackError, match="container or another machine"):
@@ -235,7 +241,8 @@ def test_zombie_is_dead() -> None:
 def test_tail_is_of_the_last_run(tmp_path: Path) -> None:
     log = tmp_path / "x.log"
     log.write_text(f"old failure\n{MARK}server at noon\nnew failure\n" + "y" * 5000 + "\n")
-    assert log_tail(log).splitlines() == ["new failure", "y" * 400]
+    assert log_tail(log).splitlines() == ["new failure", "y" * 5000]
+    assert str(StackError("It ended.", log=log)).splitlines()[2:] == ["  | new failure", f"  | {'y' * 400}"]
     assert log_tail(tmp_path / "none") == ""
 
 
@@ -255,3 +262,22 @@ def test_supervisor_log_is_json_lines(site: Site) -> None:
     site.up()
     lines = (site.home / "logs" / "supervisor.log").read_text().splitlines()[1:]
     assert {"supervisor started", "server is up", "worker says"} <= {json.loads(line)["event"] for line in lines}
+
+
+def test_server_that_hangs_is_not_up(site: Site) -> None:
+    """The kernel still accepts connections for it."""
+    stack = site.up()
+    server = psutil.Process(pids(stack)[1])
+    server.suspend()
+    try:
+        # On a busy machine its other threads go on until the one that gets the signal has its turn.
+        eventually(lambda: server.status() == psutil.STATUS_STOPPED, what="a server that stands still")
+        assert answers(stack.port)
+        with pytest.raises(StackError, match=r"runs but does not answer.*overnight down && overnight up"):
+            site.up(wait_seconds=0.5)
+        with pytest.raises(UnreachableError, match="runs but does not answer"):
+            # Whoever only looks is told before the supervisor has started another server.
+            asyncio.run(open_connection(site.settings, wait_seconds=120, need_worker=False))
+    finally:
+        server.resume()
+    assert pids(site.up()) == pids(stack)
