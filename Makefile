@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 
-.PHONY: demo test escape chaos bench check lock clean help
+.PHONY: demo test escape chaos conformance bench fooled check lock clean help
 
 help:  ## show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -13,16 +13,23 @@ demo: $(STAMP)  ## run a whole autonomous session, offline, with a scripted mode
 	@$(BIN)/overnight demo
 
 test: $(STAMP)  ## run the tests (real Temporal, real Claude Code, scripted model)
-	@$(BIN)/python -m pytest -q -n 2 --dist loadfile
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 
 escape: $(STAMP)  ## play the attacker from inside real sessions
-	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m escape tests/escape
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m escape tests/escape
 
-chaos: $(STAMP)  ## kill each process at each moment of a session; have the model's service fail in every way
-	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m '' tests/chaos tests/failures
+chaos: $(STAMP)  ## kill worker and server at each moment of a session, and all else at some; have services fail and agents cheat in every way
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m chaos tests
 
-bench: $(STAMP)  ## measure recovery, overhead, steering, many sessions, replay
+conformance: $(STAMP)  ## the protocol's own test suites, and the real Claude Code as a client of the MCP server
+	@$(BIN)/python -m tests.conformance
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m conformance tests/mcp
+
+bench: $(STAMP)  ## measure recovery, overhead, steering, many sessions, replay, knowledge
 	@$(BIN)/python -m benchmarks
+
+fooled: $(STAMP)  ## have agents cheat Overnight and two plain loops; print who is fooled
+	@$(BIN)/python -m benchmarks.fooled
 
 check: $(STAMP)  ## lint, types, import rules
 	@$(BIN)/ruff check .
@@ -34,11 +41,11 @@ lock: $(STAMP)  ## renew the hash-pinned requirements
 	@deploy/lock
 
 clean:  ## remove the virtual environment and caches
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .conformance dist
 
 $(STAMP): deploy/requirements-dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Overnight needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.12")'
-	@echo "Setting up $(VENV): about 400 MB, once"
+	@echo "Setting up $(VENV): about 1.5 GB, once"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r deploy/requirements-dev.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from rich.console import Console
 
-from benchmarks import figures, iteration, opened, recovery, replay, steer
+from benchmarks import control, figures, iteration, knowledge, opened, recovery, replay, steer
 from benchmarks.figures import Figure
 from overnight.base.finish import finish
 
@@ -35,7 +35,9 @@ BENCHMARKS = {
     "recovery": Benchmark("after kill -9", recovery.measure, 10),
     "steer": Benchmark("after steer(now)", steer.measure, 10),
     "open": Benchmark("open sessions of one worker", opened.measure, 100),
+    "mcp": Benchmark("what a client of the MCP server waits", control.measure, 200),
     "replay": Benchmark("taking a session up from its history", replay.measure, 20),
+    "knowledge": Benchmark("looking for what earlier sessions learned", knowledge.measure, knowledge.QUERIES),
 }
 
 

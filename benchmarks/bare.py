@@ -78,9 +78,9 @@ def quoted(line: Sequence[str], call: Call) -> str:
     return f"ANTHROPIC_CUSTOM_HEADERS={shlex.quote(headers(call))} {shlex.join([*line, call.prompt])}"
 
 
-def headers(call: Call) -> str:
+def headers(call: Call, session: str = "bare") -> str:
     """By which the scripted model knows what it is asked."""
-    return f"X-Overnight-Session: bare\nX-Overnight-Phase: {call.phase}\nX-Overnight-Iteration: {call.iteration}"
+    return f"X-Overnight-Session: {session}\nX-Overnight-Phase: {call.phase}\nX-Overnight-Iteration: {call.iteration}"
 
 
 def surroundings(url: str, folder: Path) -> dict[str, str]:
@@ -105,7 +105,8 @@ async def loop(calls: Sequence[Call], check: str, url: str, folder: Path) -> Loo
         asked = shlex.join(command(call))
         lines = [f"export ANTHROPIC_CUSTOM_HEADERS={shlex.quote(headers(call))}"]
         lines += [f"{asked} < {shlex.quote(str(prompt))} > {shlex.quote(str(step))}.out"]
-        lines += [f"{check} || true"] if call.phase == "execute" else []
+        # What it prints is kept, as a session does; standard output is for the times.
+        lines += [f"( {check} ) > {shlex.quote(str(step))}.log 2>&1 || true"] if call.phase == "execute" else []
         step.with_suffix(".sh").write_text("\n".join(lines))
     where = shlex.quote(str(steps))
     script = (

@@ -37,6 +37,7 @@ class Figure:
             "rounds": len(self.values),
             "median": statistics.median(self.values),
             "p95": p95(self.values),
+            "p99": percentile(self.values, 99),
             "bare_median": statistics.median(self.bare) if self.bare else None,
             "bare_p95": p95(self.bare) if self.bare else None,
             "bare": self.beside or None,
@@ -46,7 +47,12 @@ class Figure:
 
 def p95(values: Sequence[float]) -> float:
     """The smallest value that 95 % of them do not exceed; of fewer than twenty that is the greatest."""
-    return sorted(values)[math.ceil(len(values) * 0.95) - 1]
+    return percentile(values, 95)
+
+
+def percentile(values: Sequence[float], share: int) -> float:
+    """The smallest value that ``share`` percent of them do not exceed."""
+    return sorted(values)[math.ceil(len(values) * share / 100) - 1]
 
 
 def load() -> str:
@@ -58,7 +64,7 @@ def show(title: str, figures: Sequence[Figure], console: Console) -> None:
     """Print one benchmark's table."""
     table = Table(title=title, title_justify="left", title_style="bold")
     table.add_column("")
-    for column in ("median", "p95", "values", "bare loop", "ratio"):
+    for column in ("median", "p95", "p99", "values", "bare loop", "ratio"):
         table.add_column(column, justify="right")
     table.add_column("the bare figure is")
     for figure in figures:
@@ -67,6 +73,7 @@ def show(title: str, figures: Sequence[Figure], console: Console) -> None:
             figure.name,
             f"{_number(statistics.median(figure.values))} {figure.unit}",
             "" if single else _number(p95(figure.values)),
+            _number(percentile(figure.values, 99)) if len(figure.values) >= 100 else "",
             "" if single else str(len(figure.values)),
             f"{_number(statistics.median(figure.bare))} {figure.unit}" if figure.bare else "-",
             f"{_number(figure.ratio)}x" if figure.ratio is not None else "-",

@@ -24,7 +24,8 @@ from overnight.request import NewSession
 from workflows.contracts.outcome import CallReport
 
 ITERATIONS = 8
-CHECK = "false"
+CHECK = "ls | wc -l; false"
+"""Never right, and each time in another way: a session that is stuck would change its course."""
 
 
 @dataclass

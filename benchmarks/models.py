@@ -12,7 +12,7 @@ from starlette.types import Receive
 from overnight.demo.reply import Answer, Fault, Hang, Reply, Say, Text, ToolUse
 from overnight.demo.script import Request, Scenario, Script
 from overnight.demo.server import ScriptedModel
-from tests.sessions.plays import judge
+from tests.sessions.plays import judge, new_diagnosis
 
 POLL_SECONDS = 0.01
 ROUND_SECONDS = 120
@@ -21,7 +21,6 @@ NOTE = "a note that was written overnight"
 
 STEPS = [{"id": f"s{n}", "title": f"step {n}", "instructions": "write a note"} for n in range(1, 9)]
 PLAN = Answer({"summary": "notes", "steps": STEPS, "criteria": [], "setup_command": None})
-DIAGNOSIS = Answer({"root_cause": "not there yet", "fix": "go on", "category": "logic", "confidence": "low"})
 REFLECTION = Answer({"change_approach": True, "new_strategy": "go on otherwise", "lessons": []})
 
 
@@ -70,7 +69,7 @@ def never_right() -> Noted:
     def execute(request: Request) -> Reply:
         return (note(request), Text("Written."))[min(request.turn, 1)]
 
-    return Noted({"plan": PLAN, "execute": execute, "diagnose": DIAGNOSIS, "reflect": REFLECTION})
+    return Noted({"plan": PLAN, "execute": execute, "diagnose": new_diagnosis, "reflect": REFLECTION})
 
 
 class Held(Noted):

@@ -40,7 +40,7 @@ async def measure(rounds: int) -> list[Figure]:
         loop, call = await _bare(home, model, play)
         opened: list[str] = []
         for size in SIZES:
-            await _open(home, opened, size)
+            await open_until(home, opened, size)
             held, of = [loop * size], f"{size:,} x one loop stopped in a call"
             figures.append(Figure(f"{size:,} open: the worker", "MiB", [home.memory("worker")], held, of))
             figures.append(Figure(f"{size:,} open: the server", "MiB", [home.memory("server")]))
@@ -72,7 +72,7 @@ def _memory(process: psutil.Process) -> float:
     return 0.0
 
 
-async def _open(home: House, opened: list[str], size: int) -> None:
+async def open_until(home: House, opened: list[str], size: int) -> None:
     """Start sessions until there are ``size``, and wait until all of them are paused."""
     slots = asyncio.Semaphore(AT_ONCE)
 

@@ -14,6 +14,7 @@ from benchmarks.house import house
 from benchmarks.iteration import CHECK, play
 from benchmarks.models import Watched, never_right
 from workflows.session import CONTINUE_AFTER_ITERATIONS, AutonomousSession
+from workflows.step import PlanStep
 
 
 async def measure(rounds: int) -> list[Figure]:
@@ -44,7 +45,7 @@ async def _timed(history: WorkflowHistory, rounds: int) -> list[float]:
     """Seconds of each replay, by a worker that is new to it."""
     took = []
     for _ in range(rounds):
-        replayer = Replayer(workflows=[AutonomousSession], data_converter=pydantic_data_converter)
+        replayer = Replayer(workflows=[AutonomousSession, PlanStep], data_converter=pydantic_data_converter)
         began = time.perf_counter()
         await replayer.replay_workflow(history)
         took.append(time.perf_counter() - began)

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from tests.planted import B64, HEX, URL, WORD
 
+PLACE = "https://pkgs.example.org"
 NAMES = ("lodash", "react-dom", "pydantic", "uvicorn", "tokenize", "secretary", "passport", "keyv", "jsonwebtoken")
 SOURCE = """
 password: str = os.environ["DB_PASSWORD"]
@@ -54,7 +55,7 @@ def _some(random: Random, alphabet: str, size: int) -> str:
 def _integrity(random: Random) -> str:
     digest = base64.b64encode(hashlib.sha512(random.randbytes(8)).digest()).decode()
     name = random.choice(NAMES)
-    return f'    "resolved": "https://pkgs.example.org/{name}/-/{name}-4.17.2.tgz", "integrity": "sha512-{digest}",'
+    return f'    "resolved": "{PLACE}/{name}/-/{name}-4.17.2.tgz", "integrity": "sha512-{digest}",'
 
 
 def _event(random: Random) -> str:
@@ -80,7 +81,7 @@ def _minified(random: Random) -> str:
 
 MAKERS: tuple[Callable[[Random], str], ...] = (
     lambda r: f"2026-03-04T05:{r.randrange(60):02}:07.{r.randrange(1000):03}Z INFO {r.choice(NAMES)}: compiled in 1.2s",
-    lambda r: f"npm http fetch GET 200 https://pkgs.example.org/{r.choice(NAMES)} {r.randrange(900)}ms (cache miss)",
+    lambda r: f"npm http fetch GET 200 {PLACE}/{r.choice(NAMES)} {r.randrange(900)}ms (cache miss)",
     lambda r: f"Collecting {r.choice(NAMES)}==2.31.0 --hash=sha256:{_hex(r, 64)}",
     lambda r: f"commit {_hex(r, 40)} Merge pull request #{r.randrange(999)} from o/fix-token-refresh",
     lambda r: f"index {_hex(r, 7)}..{_hex(r, 7)} 100644  blob {_hex(r, 40)}  src/{r.choice(NAMES)}/password_reset2.py",

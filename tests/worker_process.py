@@ -19,6 +19,8 @@ class WorkerProcess:
     home: Path
     env: dict[str, str]
     program: Path = ROOT / "worker.py"
+    where: tuple[str, ...] = ()
+    """In front of its command: what takes it to where it is to run."""
     process: asyncio.subprocess.Process | None = None
 
     @property
@@ -36,7 +38,11 @@ class WorkerProcess:
         (self.home / "worker.json").unlink(missing_ok=True)
         with self.log.open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-P", str(self.program)), cwd="/", env=self.env, stdout=log, stderr=subprocess.STDOUT
+                *(*self.where, sys.executable, "-P", str(self.program)),
+                cwd="/",
+                env=self.env,
+                stdout=log,
+                stderr=subprocess.STDOUT,
             )
         while not self._ready():
             assert self.process.returncode is None, self.log.read_text()[-3_000:]

@@ -52,6 +52,9 @@ REFLECT = Moment("reflect", "reflect", 3, turn=("reflect", 3, 0), kind="stuck")
 JUDGE = Moment("judge", "judge", 2, turn=("judge", 2, 0))
 CONFIRM = Moment("confirm", "validate", 2, gate="check", after=("judge", 2, 0))
 
+LEARN = Moment("learn", "learn", 1, place="learned", kind="right")
+"""What it taught is in the store, and Temporal does not know it yet."""
+
 EARLY = (PLAN, IMPORT, BASELINE, STREAM, TOOL, SNAPSHOT, COMMIT, HEAD)
 LATE = (PUBLISH, COMPLETION, VALIDATE, DIAGNOSE, REFLECT, JUDGE, CONFIRM)
 """All of them, in two nights."""

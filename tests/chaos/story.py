@@ -34,6 +34,8 @@ class Step:
     attempt: int
     """The one that ended it."""
     outcome: str
+    before: str = ""
+    """What the attempt before that one failed of."""
 
 
 @dataclass
@@ -86,6 +88,7 @@ async def history(client: Client, session_id: str) -> tuple[list[Step], list[dic
     """The activities of a session that have come to an end, and their results."""
     names: dict[int, str] = {}
     attempts: dict[int, int] = {}
+    before: dict[int, str] = {}
     steps: list[Step] = []
     results: list[dict[str, Any]] = []
     async for event in client.get_workflow_handle(session_id).fetch_history_events():
@@ -94,12 +97,14 @@ async def history(client: Client, session_id: str) -> tuple[list[Step], list[dic
         elif event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_STARTED:
             begun = event.activity_task_started_event_attributes
             attempts[begun.scheduled_event_id] = begun.attempt
+            before[begun.scheduled_event_id] = begun.last_failure.message
         elif event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED:
             done = event.activity_task_completed_event_attributes
             result = json.loads(done.result.payloads[0].data)
             results.append(result)
             place = done.scheduled_event_id
-            steps.append(Step(names[place], attempts[place], str(result["outcome"])))
+            outcome = str(result.get("outcome", "completed"))
+            steps.append(Step(names[place], attempts[place], outcome, before[place]))
         elif event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT:
             late = event.activity_task_timed_out_event_attributes
             cause = late.failure.timeout_failure_info.timeout_type

@@ -81,6 +81,7 @@ async def night(place: Yard) -> Night:
     )
 
 
+@pytest.mark.chaos
 def test_a_killed_server_costs_nothing(night: Night) -> None:
     """kill -9 of Temporal in the middle of an answer: no attempt is lost, no call is paid twice."""
     assert_same_end(night.server_killed, night.undisturbed)

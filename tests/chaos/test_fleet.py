@@ -7,17 +7,19 @@ import hashlib
 import json
 import os
 import subprocess
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
+from activities.artifacts.address import Address
 from overnight.stack import find
 from tests.activities.s3 import environment as credential
 from tests.activities.s3 import s3_server
+from tests.chaos.cable import OURS, cable
 from tests.chaos.moments import TOOL
 from tests.chaos.story import Story, assert_charged, assert_paid_once, assert_same_end, story
 from tests.chaos.yard import (
@@ -33,8 +35,9 @@ from tests.chaos.yard import (
 from tests.sessions.conftest import git
 from tests.worker_process import WorkerProcess
 from workflows.calls import turns_queue
+from workflows.contracts.state import Status
 
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
 
 STOPS_WITHIN_SECONDS = 10.0
 """Half of the heartbeat time-out is 5 s; asking whether Temporal is there, and ending Claude Code, take the rest."""
@@ -49,7 +52,8 @@ class Relay:
 
 
 @asynccontextmanager
-async def relay(target: str) -> AsyncIterator[Relay]:
+async def relay(target: str, at: str = "127.0.0.1") -> AsyncIterator[Relay]:
+    """A way to ``target`` (host and port) that begins at the address ``at``."""
     host, _, port = target.rpartition(":")
     pumps: set[asyncio.Task[None]] = set()
 
@@ -69,8 +73,8 @@ async def relay(target: str) -> AsyncIterator[Relay]:
             pumps.add(task)
             task.add_done_callback(pumps.discard)
 
-    server = await asyncio.start_server(join, "127.0.0.1", 0)
-    made = Relay(f"127.0.0.1:{server.sockets[0].getsockname()[1]}")
+    server = await asyncio.start_server(join, at, 0)
+    made = Relay(f"{at}:{server.sockets[0].getsockname()[1]}")
     try:
         yield made
     finally:
@@ -95,8 +99,8 @@ class Fleet:
         return self.yard.place / "other"
 
     @asynccontextmanager
-    async def second(self, address: str) -> AsyncIterator[None]:
-        """The second host, with its worker ready."""
+    async def second(self, address: str, *where: str, **more: str) -> AsyncIterator[None]:
+        """The second host, with its worker ready, started by way of ``where``."""
         chosen = self.yard.settings
         given = {
             **self.yard.given(),
@@ -109,8 +113,9 @@ class Fleet:
             "OVERNIGHT_SANDBOX_READABLE": json.dumps([str(path) for path in chosen.sandbox_readable]),
             "OVERNIGHT_GRACE_SECONDS": str(chosen.grace_seconds),
             "OVERNIGHT_TURN_SLOTS": str(chosen.turn_slots),
+            **more,
         }
-        worker = WorkerProcess(self.other, given)
+        worker = WorkerProcess(self.other, given, where=where)
         try:
             await worker.start()
             self.yard.workers.add(worker.pid)
@@ -143,6 +148,11 @@ class Fleet:
         history = await self.yard.temporal.get_workflow_handle(held.name).fetch_history()
         names = [e.activity_task_scheduled_event_attributes.task_queue.name for e in history.events]
         return [name.removeprefix("overnight-") for name in names if name]
+
+
+Cut = Callable[[bool], Awaitable[None]]
+Second = Callable[[Fleet, str], AbstractAsyncContextManager[Cut]]
+"""Starts a second host, and gives what cuts it off and joins it again."""
 
 
 @pytest.fixture(scope="module")
@@ -201,23 +211,59 @@ async def test_a_session_stays_where_its_worktree_is(fleet: Fleet) -> None:
         sessions = [await fleet.start(f"stays-{n}", held=False) for n in range(3)]
         for held in sessions:
             assert_same_end(await fleet.end(held), fleet.undisturbed)
-            first, *rest = await fleet.queues(held)
+            # What needs no worktree, such as recalling, may be done anywhere.
+            first, *rest = [where for where in await fleet.queues(held) if where != "overnight"]
             assert first == turns_queue("overnight").removeprefix("overnight-")
             assert len({where for where in rest if where.startswith("host-")}) == 1, rest
 
 
-async def test_who_is_cut_off_stops_itself_and_cannot_publish(fleet: Fleet) -> None:
-    """The network between a host and Temporal is cut, the one to the vault is not."""
+@asynccontextmanager
+async def second_with_way(fleet: Fleet, address: str) -> AsyncIterator[Cut]:
+    """The second host, whose network to Temporal alone can be cut."""
+    async with relay(address) as way, fleet.second(way.address):
+
+        async def cut(off: bool) -> None:
+            way.cut = off
+
+        yield cut
+
+
+@asynccontextmanager
+async def second_with_cable(fleet: Fleet, address: str) -> AsyncIterator[Cut]:
+    """The second host in a network namespace of its own; Temporal, model and artifacts are at our end of a cable."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can make a network namespace that is joined to this one")
+    place, store = fleet.yard, str(fleet.yard.settings.artifacts_url)
+    endpoint = Address.read(store).endpoint
+    assert endpoint is not None
+    async with cable() as line:
+        async with (
+            relay(address, OURS) as temporal,
+            relay(place.model.url.removeprefix("http://"), OURS) as model,
+            relay(endpoint.removeprefix("http://"), OURS) as bucket,
+            fleet.second(
+                temporal.address,
+                *line.there,
+                ANTHROPIC_BASE_URL=f"http://{model.address}",
+                OVERNIGHT_ARTIFACTS_URL=store.replace(endpoint, f"http://{bucket.address}"),
+            ),
+        ):
+            yield lambda off: line.plug(into=not off)
+
+
+@pytest.mark.parametrize("second", [second_with_way, second_with_cable])
+async def test_who_is_cut_off_stops_itself_and_cannot_publish(fleet: Fleet, second: Second) -> None:
+    """A host cannot reach Temporal, alone or among everything else; the vault is still there for it."""
     place = fleet.yard
     stack = await place.up()
     place.kill("supervisor", "worker")
-    async with relay(stack.address) as way, fleet.second(way.address):
-        held = await fleet.start("cut-off")
+    async with second(fleet, stack.address) as cut:
+        held = await fleet.start(second.__name__.replace("_", "-"))
         await place.reached(held)
         await fleet.kept(held)
         running = list(processes_of(held.name, fleet.other))
         assert running
-        way.cut = True
+        await cut(True)
         loop = asyncio.get_running_loop()
         since = loop.time()
         while any(p.is_running() for p in running) or any(command_lines(held.gate(w)) for w in held.gates):
@@ -228,7 +274,8 @@ async def test_who_is_cut_off_stops_itself_and_cannot_publish(fleet: Fleet) -> N
         told = await fleet.end(held)
         tip = git(fleet.vault, "rev-parse", f"overnight/{held.name}").strip()
         # It hears of Temporal again, with nothing left to say.
-        way.cut = False
+        await cut(False)
+    assert told.known.status is Status.COMPLETED, (told.known.reason, told.known.error_log, told.steps)
     assert told.tree == fleet.undisturbed.tree
     assert told.known.commit == tip == git(fleet.vault, "rev-parse", f"overnight/{held.name}").strip()
     assert told.evidence == fleet.undisturbed.evidence

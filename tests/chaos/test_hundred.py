@@ -13,7 +13,7 @@ from overnight.demo.script import Request
 from overnight.request import NewSession
 from tests.chaos.yard import POLL_SECONDS, Held, Yard, patiently
 from tests.sessions.conftest import git
-from tests.sessions.plays import GOAL, PLAN, judge, play, shell
+from tests.sessions.plays import GOAL, PLAN, judge, new_diagnosis, play, shell
 from workflows.contracts.state import Status
 from workflows.session import CONTINUE_AFTER_EVENTS, CONTINUE_AFTER_ITERATIONS
 
@@ -32,7 +32,9 @@ def counts(request: Request) -> Reply:
 
 async def test_a_hundred_iterations(place: Yard) -> None:
     held = Held(f"hundred-{place.nonce}")
-    place.stage.plays[held.name] = play(counts, plan=Answer(PLAN), judge=judge(quote=LAST, file="count.txt"))
+    place.stage.plays[held.name] = play(
+        counts, plan=Answer(PLAN), diagnose=new_diagnosis, judge=judge(quote=LAST, file="count.txt")
+    )
     asked = NewSession.parse(
         session_id=held.name,
         goal=GOAL,

@@ -17,7 +17,7 @@ from tests.chaos.story import assert_paid_once
 from tests.chaos.yard import Held, Yard, command_lines
 from workflows.contracts.state import Status
 
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
 
 TOOL = replace(moments.TOOL, kind="right")
 CHECK = replace(moments.VALIDATE, kind="right")

@@ -29,7 +29,7 @@ from tests.chaos.story import (
 )
 from tests.chaos.yard import RECOVERY_SECONDS, Yard
 
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")

@@ -91,6 +91,7 @@ async def fleet(tmp_path: Path) -> AsyncIterator[Fleet]:
         base = await hosts[0].base(site)
         request = ExecuteRequest(
             site=site.model_copy(update={"commit": base}),
+            # Who is cut off has this long to go on, and then finds out where it wants to publish.
             allowance=Allowance(model="claude-opus-5-5", cost_usd=1, seconds=60, max_turns=20),
             step="s1",
             subject="write the greeter",

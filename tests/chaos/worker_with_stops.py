@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import activities.workspace
+from activities.knowledge import Knowledge
+from workflows.contracts.knowledge import LearnRequest, LearnResult
 
 STOPS = Path(os.environ.get("CHAOS_STOPS", "."))
 
@@ -47,7 +49,21 @@ def stopping(
     return stopped
 
 
+def learned(work: Callable[[Knowledge, LearnRequest], LearnResult]) -> Callable[[Knowledge, LearnRequest], LearnResult]:
+    """``work``, which a thread does, with a place to stop when what a session taught is written."""
+
+    def stopped(self: Knowledge, request: LearnRequest) -> LearnResult:
+        kept = work(self, request)
+        if request.learnings:
+            asyncio.run(stop("learned", request.session_id))
+        return kept
+
+    return stopped
+
+
 if __name__ == "__main__":
+    knows: Any = Knowledge
+    knows.learn = learned(knows.learn)
     # Before anybody has imported them by name.
     published: Any = activities.workspace
     published.import_base = stopping(published.import_base, after="imported", subject=1)

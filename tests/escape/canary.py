@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 import re
 import socket
 import stat
@@ -74,7 +75,7 @@ class _Echo(asyncio.DatagramProtocol):
 @asynccontextmanager
 async def canaries(nonce: str, folders: dict[str, Path]) -> AsyncIterator[Canary]:
     """Canaries on TCP, UDP, an abstract Unix socket, and one Unix socket in each of ``folders``."""
-    canary = Canary(nonce, abstract=f"@overnight-canary-{nonce}")
+    canary = Canary(nonce, abstract=f"@overnight-canary-{nonce}-{os.getpid()}")
     loop = asyncio.get_running_loop()
     async with AsyncExitStack() as stack:
 

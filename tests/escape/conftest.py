@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
-import psutil
 import pytest
 import pytest_asyncio
 from temporalio.testing import WorkflowEnvironment
@@ -21,6 +20,8 @@ from tests.escape import fortress as fort
 from tests.escape.canary import Canary, canaries, tap
 from tests.escape.fortress import Fortress
 from tests.escape.person import SECRET_VARIABLES, move_in
+from tests.patience import long_answers
+from tests.processes import boxes, left_behind
 from tests.sessions.conftest import make_repository
 
 TIGHT = {
@@ -35,6 +36,12 @@ TIGHT = {
     "OVERNIGHT_LOG_LEVEL": "info",
 }
 """Small enough that a test meets each limit in seconds, large enough for Claude Code."""
+
+
+@pytest.fixture(scope="package", autouse=True)
+def patient() -> Iterator[None]:
+    with long_answers():
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -147,12 +154,11 @@ def nobody_came(canary: Canary) -> Iterator[None]:
     assert [visit for visit in canary.visits[before:] if visit != "shared"] == []
 
 
-@pytest.fixture(scope="module", autouse=True)
-def nothing_left(place: Path) -> Iterator[None]:
+@pytest_asyncio.fixture(scope="module", autouse=True)
+async def nothing_left(place: Path) -> AsyncIterator[None]:
     """After each module no sandbox runs, and nobody left a file where it does not belong."""
     yield
-    boxed = [p.pid for p in psutil.Process().children(recursive=True) if "bwrap" in p.name()]
-    assert boxed == []
+    assert await left_behind(boxes) == set()
     assert not list(place.rglob("was-here-*"))
     for folder in ("/etc", "/etc/cron.d", "/usr/bin", "/opt", "/", "/run", "/var/spool", Path.home()):
         assert not list(Path(folder).glob("was-here-*"))

@@ -55,7 +55,7 @@ async def test_daemons_end_with_a_worker_that_is_killed(castle: Fortress, orphan
     assert orphan
     assert marked(ORPHAN.format(nonce))
     await castle.worker.kill()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while marked(ORPHAN.format(nonce)):
             await asyncio.sleep(0.05)
     await castle.worker.start()

@@ -131,7 +131,7 @@ async def siege(
         castle, checkout, victim, commit=commit, key=key, terminal=terminal, bwrap="/workspace/brought/bwrap"
     )
     watched = (castle.place / "person", checkout, castle.shared / "visible.txt", castle.tree(victim))
-    state = [castle.home / name for name in ("temporal.db", "stack.json", "settings.env", "knowledge")]
+    state = [castle.home / name for name in ("temporal.db", "stack.json", "settings.env", "knowledge/learned.db")]
     before = snapshot(*watched, *state)
     workflows = await _workflows(castle)
     name = await castle.start(

@@ -55,7 +55,7 @@ from overnight.base.settings import Settings
 folder, command = Path(sys.argv[1]), sys.argv[2]
 launcher = Launcher(Settings(home=folder / "home"), find_isolation())
 box = Box(workspace=folder / "work")
-asyncio.run(run_command(launcher, box, command, seconds=60, log=folder / "log", stop=asyncio.Event()))
+asyncio.run(run_command(launcher, box, command, seconds=300, log=folder / "log", stop=asyncio.Event()))
 """
 
 
@@ -90,7 +90,7 @@ async def test_nothing_outlives_a_worker(tmp_path: Path) -> None:
         worker.kill()
         await worker.wait()
         with suppress(TimeoutError):
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 while boxed(mark):
                     await asyncio.sleep(0.05)
         assert boxed(mark) == []

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-import psutil
 import pytest
 import pytest_asyncio
 from pydantic import SecretStr
@@ -22,20 +21,17 @@ from activities.sandbox import Launcher, find_isolation
 from overnight.base.credentials import Credential
 from overnight.base.settings import Settings
 from overnight.client import Sessions
-from overnight.demo.script import Scenario
 from overnight.demo.server import ScriptedModel
-from overnight.errors import UnreachableError
 from tests.demo.prices import PRICES
 from tests.failures.misbehaviour import Log
-from tests.sessions.conftest import SECRET, Shop
+from tests.patience import long_answers
+from tests.processes import boxes, left_behind
+from tests.sessions.conftest import SECRET, Shop, patiently
 from tests.workflows.conftest import temporal_binary
 from worker import workers
 from workflows import calls
-from workflows.contracts.status import SessionStatus
 from workflows.gated import SEARCH_ATTRIBUTES
 from workflows.policy import limits
-
-T = TypeVar("T")
 
 HEADERS_SECONDS = 6.0
 """What Claude Code waits for the head of an answer."""
@@ -82,23 +78,8 @@ def impatient() -> Iterator[None]:
         yield
 
 
-async def patiently(ask: Callable[[], Awaitable[T]]) -> T:
-    """What ``ask`` brings, on a machine so busy that nobody answers within the bounds of a client."""
-    while True:
-        try:
-            return await ask()
-        except UnreachableError:
-            continue
-
-
 class Installation(Shop):
     """A shop whose customers have patience."""
-
-    async def start(self, scenario: Scenario, **given: Any) -> str:
-        return await patiently(lambda: super(Installation, self).start(scenario, **given))
-
-    async def until(self, session_id: str, holds: Callable[[SessionStatus], bool]) -> SessionStatus:
-        return await patiently(lambda: super(Installation, self).until(session_id, holds))
 
     async def resume(self, session_id: str) -> None:
         await patiently(lambda: self.sessions.resume(session_id))
@@ -125,6 +106,7 @@ async def install(
         credential = Credential(kind="api_key", secret=SecretStr(SECRET), source="test", upstream=upstream or model.url)
         gateway = await stack.enter_async_context(Gateway(lambda: credential).running())
         host = Host.of(settings, gateway, Launcher(settings, find_isolation()))
+        stack.callback(host.knowledge.close)
         for worker in workers(engine.client, host, settings, queue):
             await stack.enter_async_context(worker)
         sessions = Sessions(engine.client, settings, ui_url=None, task_queue=queue)
@@ -145,8 +127,15 @@ async def shop(
         yield opened
 
 
-@pytest.fixture(scope="module", autouse=True)
-def nothing_left() -> Iterator[None]:
-    """After each module no sandbox runs."""
+@pytest.fixture(scope="package", autouse=True)
+def patient() -> Iterator[None]:
+    with long_answers():
+        yield
+
+
+@pytest_asyncio.fixture(scope="module", autouse=True)
+async def nothing_left() -> AsyncIterator[None]:
+    """After each module no sandbox of its own runs."""
+    before = boxes()
     yield
-    assert [p.pid for p in psutil.Process().children(recursive=True) if "bwrap" in p.name()] == []
+    assert await left_behind(boxes, before) == set()

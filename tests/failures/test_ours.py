@@ -16,7 +16,7 @@ from tests.sessions.conftest import git
 from tests.sessions.plays import by_iteration, play
 from workflows.contracts.state import Status
 
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")

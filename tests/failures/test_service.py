@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections import Counter
 
 import pytest
@@ -15,7 +16,7 @@ from tests.failures.misbehaviour import HTML, NOT_EVENTS, OVERLOADED, Failing, g
 from workflows.contracts.state import Status
 from workflows.contracts.status import SessionStatus
 
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
 
 TROUBLE: dict[str, tuple[Say | Fault, int]] = {
     "silent-after-head": (Hang(after="headers"), 3),
@@ -129,8 +130,12 @@ async def test_nobody_listens(
     del impatient
     async with install(engine, tmp_path_factory.mktemp("refused"), "refused") as shop:
         await shop.model.__aexit__(None, None, None)
-        name = await shop.start(good(), session_id="refused")
-        waiting = await shop.end(name)
+        # Nobody else may listen there in the meantime.
+        with socket.socket() as kept:
+            kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            kept.bind(("127.0.0.1", shop.model.port))
+            name = await shop.start(good(), session_id="nobody-listens")
+            waiting = await shop.end(name)
         await shop.model.__aenter__()
         assert waiting.status is Status.WAITING_LIMIT
         assert "model unavailable" in waiting.reason

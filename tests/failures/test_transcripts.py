@@ -22,7 +22,7 @@ from workflows.contracts.outcome import Outcome
 from workflows.contracts.requests import Allowance
 from workflows.contracts.state import Status
 
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
 
 
 def garbage(path: Path) -> None:
@@ -97,7 +97,7 @@ async def test_a_conversation_that_is_there_already_is_not_begun_again(shop: Ins
     shop.stage.plays["twice"] = play(by_iteration([Text("Done.")]))
     work = tmp_path / "work"
     work.mkdir()
-    allowance = Allowance(model="claude-opus-5-5", cost_usd=1, seconds=60, max_turns=5)
+    allowance = Allowance(model="claude-opus-5-5", cost_usd=1, seconds=300, max_turns=5)
     ask = Ask("execute", "execute", "Go on.", "", allowance, conversation=str(uuid4()))
 
     async def call() -> Outcome:

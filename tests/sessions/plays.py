@@ -69,6 +69,14 @@ DIAGNOSIS = Answer(
         "confidence": "high",
     }
 )
+
+
+def new_diagnosis(request: Request) -> Reply:
+    """Another cause and another fix each time: one on record would be refused."""
+    number = request.iteration
+    return Answer({**DIAGNOSIS.value, "root_cause": f"cause {number}", "fix": f"mend part{number} near mark{number}"})
+
+
 REFLECTION = Answer({"change_approach": False, "new_strategy": None, "lessons": []})
 
 

@@ -35,6 +35,7 @@ def sleepers(session_id: str) -> list[int]:
     return found
 
 
+@pytest.mark.chaos
 async def test_steer_now_interrupts_and_the_same_conversation_goes_on(shop: Shop) -> None:
     session_id = await shop.start(play(by_iteration(HALF_DONE)))
     await busy(shop, session_id)
@@ -54,6 +55,7 @@ async def test_steer_now_interrupts_and_the_same_conversation_goes_on(shop: Shop
     assert len(subjects) == 3, "one checkpoint per execute: the interrupted one and the one that finished"
 
 
+@pytest.mark.chaos
 async def test_steering_reaches_the_next_prompt_once(shop: Shop) -> None:
     wrong_first = by_iteration([shell("true"), Text("Nothing yet.")], WRITES_IT)
     session_id = await shop.start(play(wrong_first), success_criteria=["greets politely"])
@@ -67,6 +69,7 @@ async def test_steering_reaches_the_next_prompt_once(shop: Shop) -> None:
     assert done.guidance[0].state == "delivered"
 
 
+@pytest.mark.chaos
 async def test_pause_now_stops_spending_and_resume_goes_on(shop: Shop) -> None:
     session_id = await shop.start(play(by_iteration(HALF_DONE)))
     await busy(shop, session_id)
@@ -85,7 +88,7 @@ async def test_pause_now_stops_spending_and_resume_goes_on(shop: Shop) -> None:
     assert shop.asked(session_id, "execute")[asked].turn >= 2
 
 
-@pytest.mark.parametrize("how", ["signal", "temporal"])
+@pytest.mark.parametrize("how", ["signal", pytest.param("temporal", marks=pytest.mark.chaos)])
 async def test_cancel_ends_it_with_the_work_kept_and_the_tree_dead(shop: Shop, how: str) -> None:
     session_id = await shop.start(play(by_iteration(HALF_DONE)))
     await busy(shop, session_id)
@@ -106,6 +109,7 @@ async def test_cancel_ends_it_with_the_work_kept_and_the_tree_dead(shop: Shop, h
         await shop.sessions.steer(session_id, "too late")
 
 
+@pytest.mark.chaos
 async def test_a_daemon_of_the_agent_does_not_outlive_its_call(shop: Shop) -> None:
     leave = "os.fork() and os._exit(0)"
     daemon = f"python3 -c 'import os, time; {leave}; os.setsid(); {leave}; time.sleep(600)'"
@@ -115,6 +119,7 @@ async def test_a_daemon_of_the_agent_does_not_outlive_its_call(shop: Shop) -> No
     assert sleepers(session_id) == []
 
 
+@pytest.mark.chaos
 async def test_an_unknown_id_names_the_newest(shop: Shop) -> None:
     known = await shop.start(play(by_iteration(WRITES_IT)))
     await shop.end(known)
@@ -122,6 +127,7 @@ async def test_an_unknown_id_names_the_newest(shop: Shop) -> None:
         await shop.sessions.status("no-such-session")
 
 
+@pytest.mark.chaos
 async def test_the_web_uis_form_works(shop: Shop) -> None:
     """The Web UI posts a signal as JSON payloads to the server's HTTP API; a bare string is guidance."""
     session_id = await shop.start(play(by_iteration(HALF_DONE)))

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from overnight.demo.reply import Text
 from tests.planted import planted, value_of
 from tests.sessions.conftest import Shop, git
 from tests.sessions.plays import RIGHT, TEST, Script, by_iteration, play, shell, write
 from workflows.contracts.state import Status
+
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
 
 KIND = "github classic"
 RULE = "github-pat"

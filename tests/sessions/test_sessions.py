@@ -76,18 +76,21 @@ async def test_a_claim_is_not_success(shop: Shop) -> None:
     assert known.test_results[0].exit_code == 1
 
 
+@pytest.mark.chaos
 async def test_commands_that_hold_are_not_enough_for_the_judge(shop: Shop) -> None:
     known = await shop.run(play(by_iteration(WRITES_IT), judge=judge(met=False)), max_iterations=1)
     assert known.status is Status.PAUSED
     assert known.validation_status == {"validation": True, "goal": False}
 
 
+@pytest.mark.chaos
 async def test_a_quote_that_does_not_exist_is_no_evidence(shop: Shop) -> None:
     made_up = judge(quote="def greet(everybody):")
     known = await shop.run(play(by_iteration(WRITES_IT), judge=made_up), max_iterations=1)
     assert known.validation_status["goal"] is False
 
 
+@pytest.mark.chaos
 async def test_what_is_not_committed_does_not_count(shop: Shop) -> None:
     """It holds in the worktree, thanks to an ignored file, and not in a clean clone."""
     cheat: Script = [
@@ -104,6 +107,28 @@ async def test_what_is_not_committed_does_not_count(shop: Shop) -> None:
     assert any("not in a clean clone" in e.text for e in events.events)
 
 
+@pytest.mark.chaos
+async def test_what_does_not_come_along_is_said_before_anything_is_done(shop: Shop, repository: Path) -> None:
+    """Submodules, and what Git LFS keeps: the person reads it in the record, and the planner is told."""
+    (repository / "assets").mkdir()
+    (repository / "assets" / ".gitattributes").write_text("*.bin filter=lfs diff=lfs merge=lfs -text\n")
+    git(repository, "add", "-A")
+    head = git(repository, "rev-parse", "HEAD").strip()
+    git(repository, "update-index", "--add", "--cacheinfo", f"160000,{head},libs/there")
+    git(repository, "commit", "-q", "-m", "Lean on others")
+    known = await shop.run(play(by_iteration(WRITES_IT)), project=str(repository))
+    assert known.status is Status.COMPLETED, known.reason
+    said = [e.text for e in (await shop.sessions.events(known.session_id)).events]
+    (asked, *_) = shop.asked(known.session_id, "plan")
+    submodule = "1 submodule of the project: empty unless a setup command fills them (libs/there)"
+    for told in (submodule, "Git LFS keeps are short pointers here"):
+        assert len([text for text in said if told in text]) == 1
+        assert told in asked.prompt
+    branch = await shop.sessions.branch(known.session_id)
+    assert git(Path(branch.vault), "ls-tree", branch.branch, "libs/there").startswith(f"160000 commit {head}")
+
+
+@pytest.mark.chaos
 async def test_a_setup_command_cannot_make_the_checks_pass(shop: Shop, repository: Path) -> None:
     """It may change tracked files: the checks see them as they are in the commit."""
     (repository / "test_real.py").write_text(TEST)
@@ -119,6 +144,7 @@ async def test_a_setup_command_cannot_make_the_checks_pass(shop: Shop, repositor
     assert known.validation_status["validation"] is False
 
 
+@pytest.mark.chaos
 async def test_a_judge_that_contradicts_itself_is_not_sure(shop: Shop) -> None:
     def both(request: Request) -> Reply:
         verdict = {"criterion": "goal", "confidence": "high", "reason": "r"}
@@ -130,6 +156,7 @@ async def test_a_judge_that_contradicts_itself_is_not_sure(shop: Shop) -> None:
     assert known.validation_status == {"validation": True, "goal": False}
 
 
+@pytest.mark.chaos
 async def test_a_new_project_starts_from_nothing(shop: Shop) -> None:
     known = await shop.run(play(by_iteration(WRITES_IT)), session_id="from-nothing")
     assert known.status is Status.COMPLETED, known.reason
@@ -143,6 +170,7 @@ async def test_a_new_project_starts_from_nothing(shop: Shop) -> None:
     assert '+    return f"hello {name}"' in changed.patch
 
 
+@pytest.mark.chaos
 async def test_setup_runs_before_the_checks_and_in_the_clean_clone(shop: Shop) -> None:
     known = await shop.run(
         play(by_iteration([*WRITES_IT[:2], write(".gitignore", "built\n"), Text("Done.")])),
@@ -152,8 +180,17 @@ async def test_setup_runs_before_the_checks_and_in_the_clean_clone(shop: Shop) -
     assert known.status is Status.COMPLETED, known.reason
 
 
-async def test_reflection_changes_what_the_next_execute_is_told(shop: Shop) -> None:
-    strategy = Answer({"change_approach": True, "new_strategy": "Start from the test, not the code.", "lessons": []})
+@pytest.mark.chaos
+async def test_reflection_changes_strategy_and_steps(shop: Shop) -> None:
+    instead = {"id": "n", "title": "all the rest", "instructions": "write the last note"}
+    strategy = Answer(
+        {
+            "change_approach": True,
+            "new_strategy": "Start from the test, not the code.",
+            "steps": [instead],
+            "lessons": [],
+        }
+    )
     steps = [{"id": f"s{n}", "title": f"step {n}", "instructions": "write a note"} for n in range(1, 7)]
     scripts: list[Script] = [[write(f"note-{n}.txt", f"try {n}"), Text("Tried.")] for n in range(1, 7)]
     scenario = play(by_iteration(*scripts), plan=Answer({**PLAN, "steps": steps}), reflect=strategy)
@@ -163,8 +200,15 @@ async def test_reflection_changes_what_the_next_execute_is_told(shop: Shop) -> N
     prompts = {r.iteration: r.prompt for r in shop.asked(session_id, "execute") if r.turn == 0}
     assert all("Start from the test" not in prompts[n] for n in range(1, 6))
     assert "Start from the test" in prompts[6]
+    assert "write the last note" in prompts[6]
+    assert "step 6" not in prompts[6]
+    reflected = next(r.prompt for r in shop.asked(session_id, "reflect") if r.iteration == 5)
+    assert "[x] s5: step 5\n" in reflected
+    assert "[ ] s6: step 6: write a note" in reflected
+    assert [(s.id, s.status) for s in known.steps[5:7]] == [("s6", "dropped"), ("s7", "done")]
 
 
+@pytest.mark.chaos
 async def test_a_spent_budget_pauses_and_raising_it_goes_on(shop: Shop) -> None:
     session_id = await shop.start(play(WRONG_THEN_RIGHT), max_cost_usd=0.006)
     paused = await shop.end(session_id)
@@ -181,6 +225,7 @@ async def test_a_refused_credential_pauses_with_the_fix_in_words(shop: Shop) -> 
     assert known.reason.startswith("engine_auth")
 
 
+@pytest.mark.chaos
 async def test_a_usage_limit_waits_and_calls_nobody(shop: Shop) -> None:
     limited = HttpError(status=429, headers={"retry-after": "7200"})
     session_id = await shop.start(play([], plan=limited))
@@ -195,6 +240,7 @@ async def test_a_usage_limit_waits_and_calls_nobody(shop: Shop) -> None:
     assert done.status is Status.COMPLETED
 
 
+@pytest.mark.chaos
 async def test_a_hostile_repository_does_nothing(shop: Shop, repository: Path) -> None:
     """Its Claude settings, hooks and MCP servers are not loaded, neither on the host nor in the sandbox."""
     claude = repository / ".claude"
@@ -215,6 +261,7 @@ async def test_a_hostile_repository_does_nothing(shop: Shop, repository: Path) -
     assert all("BANANA" not in r.text for r in shop.asked(session_id, "execute") if r.turn == 0)
 
 
+@pytest.mark.chaos
 async def test_the_agent_sees_neither_home_nor_credential(
     shop: Shop, repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -236,6 +283,7 @@ async def test_the_agent_sees_neither_home_nor_credential(
     assert all(r.headers["x-api-key"] == SECRET for r in shop.asked(session_id, "execute"))
 
 
+@pytest.mark.chaos
 async def test_the_next_prompt_has_the_goal_the_evidence_and_the_rules(shop: Shop) -> None:
     session_id = await shop.start(play(WRONG_THEN_RIGHT))
     await shop.end(session_id)

@@ -184,6 +184,8 @@ def main() -> None:
     known = told()
     attempt("net:allowed:connect", lambda: greet(connect, "127.0.0.1", known["allowed_port"]))
     attempt("net:allowed:ask", lambda: ask(f"http://127.0.0.1:{known['allowed_port']}/hello"))
+    # Before the rest: only so many destinations are told by name, and how many follow hangs on the machine's addresses.
+    attempt("net:metadata", lambda: ask("http://169.254.169.254/latest/meta-data/"))
     for label, port in known["ports"].items():
         for host in known["hosts"]:
             for name, way in WAYS.items():
@@ -224,7 +226,6 @@ def _tricks(known: dict[str, Any]) -> None:
     attempt("net:canary:user of connect", lambda: greet(connect, "public.test@127.0.0.1", canary))
     attempt("net:canary:curl socks", lambda: curl(f"http://localhost:{canary}/", "--proxy", _socks_url()))
     attempt("net:canary:curl connect-to", lambda: curl("http://public.test/", "--connect-to", f"::127.0.0.1:{canary}"))
-    attempt("net:metadata", lambda: ask("http://169.254.169.254/latest/meta-data/"))
     attempt("net:metadata by name", lambda: ask("http://metadata.test/latest/meta-data/"))
     attempt("net:metadata 6", lambda: ask("http://[fd00:ec2::254]/latest/meta-data/"))
     attempt("net:udp", lambda: datagram("127.0.0.1", known["udp_port"]))

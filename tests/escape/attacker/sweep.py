@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.escape.attacker.kit import RefusedError, attempt
 
-OWN = ("/workspace", "/tmp", "/home/agent", "/overnight/config", "/dev", "/proc")
+OWN = ("/workspace", "/tmp", "/home/agent", "/overnight/config", "/overnight/reports", "/dev", "/proc")
 """Mounts that a sandbox may write; what is below the last two is swept file by file."""
 HARMLESS = {"/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty", "/dev/ptmx"}
 SETTINGS = "/proc/sys/"
