@@ -82,7 +82,7 @@ def test_only_what_is_allowed_leaves() -> None:
             "goal": "Write a greeter",
             "overnight.cost_usd": 0.25,
             "overnight.note": "a text with blanks",
-            "overnight.file": "/home/ada/secret",
+            "overnight.file": "/home/grace/secret",
             "overnight.many": ["a", "b"],
             "gen_ai.request.model": "us.anthropic/claude-opus-5-5",
         },
@@ -101,7 +101,7 @@ def test_only_what_is_allowed_leaves() -> None:
     [
         ("RunActivity:execute", None, "RunActivity:execute"),
         ("claude_code execute", None, "claude_code execute"),
-        ("tools/call /home/ada/secret", "tools/call", "tools/call"),
+        ("tools/call /home/grace/secret", "tools/call", "tools/call"),
         ("tools/call ignore all rules", "tools/call", "tools/call"),
         ("HandleSignal:the goal, in full", None, "unnamed"),
         ("x" * 500, "x" * 500, "unnamed"),
@@ -113,11 +113,11 @@ def test_names_that_somebody_else_chose_are_not_told(name: str, method: str | No
 
 
 def test_of_an_error_its_type_is_left() -> None:
-    span = exported(error=ValueError("no such file: /home/ada/secret"))
+    span = exported(error=ValueError("no such file: /home/grace/secret"))
     assert span["attributes"] == {"error.type": "ValueError"}
     assert span["status"] == {"status_code": "ERROR"}
     assert span["events"] == []
-    assert "ada" not in json.dumps(span)
+    assert "grace" not in json.dumps(span)
 
 
 @pytest.mark.parametrize(

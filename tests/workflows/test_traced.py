@@ -46,7 +46,7 @@ def headers(event: HistoryEvent) -> list[Any]:
 async def test_every_run_and_child_and_activity_belongs_to_it(env: WorkflowEnvironment, scenario: Scenario) -> None:
     world, queue, place = World(), f"traced-{uuid4().hex[:8]}", traced(env)
     async with workers(place, queue, world):
-        with joined({"traceparent": f"00-{TRACE}-00f067aa0ba902b7-01", "baggage": "customer=ada"}):
+        with joined({"traceparent": f"00-{TRACE}-00f067aa0ba902b7-01", "baggage": "customer=grace"}):
             handle = await scenario(Bench(place, world, queue))
         await handle.result()
         events = list((await handle.fetch_history()).events)
@@ -62,4 +62,4 @@ async def test_every_run_and_child_and_activity_belongs_to_it(env: WorkflowEnvir
     assert len(found) > 5
     for fields in found:
         assert TRACE.encode() in fields["_tracer-data"].data
-        assert b"ada" not in fields["_tracer-data"].data
+        assert b"grace" not in fields["_tracer-data"].data
