@@ -60,7 +60,7 @@ async def consult_each(
     on.
     """
     async with session_lock(host.folder(site.session_id), limit_s=LOCK_SECONDS):
-        attempt.take_over()
+        attempt.take_over(site)
         leases = leases_for(site, asks[0].phase, attempt, asks[0].allowance, len(asks))
         worktree = await host.worktree(site, commit)
         # What the last execute left as the agent's git could start programs here: only a model's words decide.

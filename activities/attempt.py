@@ -18,8 +18,8 @@ from activities.claude import Ledger, read_ledger
 from activities.host import Host
 from activities.workspace import VaultAwayError
 from workflows.calls import MODEL_UNAVAILABLE, VAULT_AWAY
-from workflows.contracts.outcome import CallReport, Usage
-from workflows.contracts.requests import Beat
+from workflows.contracts.outcome import Account, CallReport, Usage
+from workflows.contracts.requests import Beat, Site
 
 R = TypeVar("R")
 T = TypeVar("T")
@@ -52,6 +52,7 @@ class Attempt:
         self._began: float | None = None
         self.earlier = self._heard.owed()
         """What earlier attempts of this activity used: it was billed, though they never answered."""
+        self._settled: list[Account] = []
         self._goes_on = False
         self.usage: Callable[[], Usage] = Usage
         """What this attempt has used so far."""
@@ -65,17 +66,28 @@ class Attempt:
         if self.number == 1:
             await asyncio.to_thread(_forget, self._account.parent)
 
-    def take_over(self) -> None:
+    def take_over(self, site: Site) -> None:
         """Nothing of earlier attempts runs any more: what they used on this host is known to the last response.
 
-        An attempt that asked nothing has no page; one that beat after the last page was another host's.
+        An attempt that asked nothing has no page; one that beat after the last page was another host's. So it is with
+        calls before this one that never answered, since this host was away for too long.
         """
         if self._goes_on:
             return
         for number in range(self.number - 1, max(0, self._heard.attempt - 1), -1):
             if (used := read_ledger(self._page(number))) is not None:
                 self.earlier = used
-                return
+                break
+        self._settled = [found for one in site.unsettled if (found := self._found(one)) is not None]
+
+    def _found(self, charged: Account) -> Account | None:
+        """What a call of this session really used, if this host has its last page."""
+        folder = self._account.parent.parent / charged.run / charged.activity
+        numbers = sorted((int(page.stem) for page in folder.glob("*.jsonl") if page.stem.isdecimal()), reverse=True)
+        for number in numbers:
+            if number >= charged.attempt and (used := read_ledger(folder / f"{number}.jsonl")) is not None:
+                return charged.model_copy(update={"attempt": number, "usage": used})
+        return None
 
     def go_on(self) -> None:
         """One more call follows in this attempt: what was used so far counts as earlier."""
@@ -93,10 +105,10 @@ class Attempt:
         return self.earlier + self.usage()
 
     def in_all(self, answer: R) -> R:
-        """``answer`` with the time that earlier attempts worked: it counts, though they never answered."""
+        """``answer`` with what others worked and used that never answered: it counts all the same."""
         if not isinstance(answer, CallReport):
             return answer
-        return answer.model_copy(update={"seconds": answer.seconds + self._heard.seconds})
+        return answer.model_copy(update={"seconds": answer.seconds + self._heard.seconds, "settled": self._settled})
 
     def unavailable(self, detail: str) -> ApplicationError:
         """The failure that lets Temporal back off, with what was used all the same."""

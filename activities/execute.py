@@ -55,7 +55,7 @@ class Execute:
         site, folder = request.site, self.host.folder(request.site.session_id)
         start = await self.host.base(site)
         async with session_lock(folder, limit_s=LOCK_SECONDS):
-            attempt.take_over()
+            attempt.take_over(site)
             vault = await self.host.vault(site.project)
             said = Transcript(folder / "claude", request.conversation or _conversation(request, start))
             if (adopted := await self._adopted(attempt, request, vault, start, said.conversation)) is not None:

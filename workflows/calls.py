@@ -23,7 +23,7 @@ from temporalio.workflow import ActivityCancellationType, ActivityHandle
 
 from workflows.contracts.applied import Known, RecallAsked
 from workflows.contracts.knowledge import LearnRequest, LearnResult
-from workflows.contracts.outcome import CallReport, Outcome
+from workflows.contracts.outcome import Account, CallReport, Outcome
 from workflows.contracts.requests import (
     Beat,
     DiagnoseRequest,
@@ -214,6 +214,17 @@ def restore(request: RestoreRequest) -> Call[RestoreResult]:
 def fork(request: ForkRequest) -> Call[ForkResult]:
     """Branches of their own for approaches that are tried at once."""
     return Call("fork", request, ForkResult, f"fork: {counted(len(request.sessions), 'approach', 'approaches')}", _GIT)
+
+
+def unanswered(call: Call[R], error: ActivityError) -> Account | None:
+    """What is charged for a call to a model whose worker is gone, if that is why it failed."""
+    if not isinstance(error.cause, ActivityTimeoutError) or isinstance(
+        call.request, ValidateRequest | RestoreRequest | ForkRequest
+    ):
+        return None
+    beat = _beat(error.cause)
+    run = workflow.info().run_id
+    return Account(run=run, activity=error.activity_id, attempt=beat.attempt, usage=beat.owed())
 
 
 def failure_report(error: ActivityError, result: type[R], host: str | None = None) -> R:

@@ -14,7 +14,7 @@ from temporalio.exceptions import ActivityError
 with workflow.unsafe.imports_passed_through():
     # Our own pure modules: one copy per process keeps the sandbox's memory and start-up small.
     from workflows import calls
-    from workflows.calls import Call, R, failure_report
+    from workflows.calls import Call, R, failure_report, unanswered
     from workflows.contracts.messages import Cancel
     from workflows.contracts.outcome import CallReport, Outcome
     from workflows.contracts.requests import Phase
@@ -226,6 +226,8 @@ class Gated:
         try:
             result = await handle
         except ActivityError as error:
+            if (account := unanswered(call, error)) is not None:
+                record.unsettled(self.state, account)
             return failure_report(error, call.result, host)
         except asyncio.CancelledError:
             return call.result(outcome=Outcome.INTERRUPTED, detail="stopped before it began")

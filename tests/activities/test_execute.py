@@ -35,7 +35,7 @@ from tests.demo.prices import PRICES
 from tests.sessions.conftest import git
 from tests.sessions.plays import HALF_DONE, RIGHT, TEST, write
 from workflows.calls import VAULT_AWAY
-from workflows.contracts.outcome import Outcome, Usage
+from workflows.contracts.outcome import Account, Outcome, Usage
 from workflows.contracts.requests import Allowance, Beat, Brief, ExecuteRequest, ExecuteResult, Phase, Site
 from workflows.contracts.spec import Project
 
@@ -143,6 +143,32 @@ async def test_work_goes_on_after_a_power_cut_that_broke_the_claim_and_the_shado
     assert resumed[0].turn >= 2, "the second attempt did not go on with the conversation"
     files = {p.name for p in (bench.host.folder("a-session") / "tree").iterdir()}
     assert files >= {"greet.py", "test_greet.py"}
+
+
+async def test_a_call_that_was_given_up_is_settled_by_the_host_that_has_its_account(bench: Bench) -> None:
+    """The host was away for too long: the session began anew, and had charged what Temporal had heard of."""
+    bench.stage.play = Scenario({"execute": HALF_DONE})
+    first = bench.attempt(1)
+    running = asyncio.create_task(bench.run(first))
+    await bench.busy()
+    first.cancel(cancellation_details=ActivityCancellationDetails(timed_out=True))
+    with pytest.raises(ApplicationError, match="a later attempt"):
+        await running
+    used = bench.billed()
+    heard = Account(run=str(first.info.workflow_run_id), activity=first.info.activity_id, attempt=1)
+    elsewhere = heard.model_copy(update={"run": "another-run"})
+    later = heard.model_copy(update={"attempt": 2})  # which another host's attempt beat for
+    site = bench.request.site.model_copy(update={"unsettled": [elsewhere, heard, later]})
+    bench.request = bench.request.model_copy(update={"site": site})
+    again = bench.attempt(1)
+    again.info = dataclasses.replace(again.info, activity_id="the-next")
+    result = await bench.run(again)
+    assert result.outcome is Outcome.COMPLETED
+    [settled] = result.settled
+    assert (settled.run, settled.activity, settled.attempt) == (heard.run, heard.activity, 1)
+    assert settled.usage.cost_usd - settled.usage.estimated_usd == pytest.approx(used)
+    assert used > 0
+    assert result.usage.cost_usd + used == pytest.approx(bench.billed()), "counted twice, or not at all"
 
 
 async def test_the_time_that_earlier_attempts_worked_counts(bench: Bench) -> None:

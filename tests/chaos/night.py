@@ -23,6 +23,8 @@ class Night:
     """By the name of the moment."""
     recovered: dict[str, float] = field(default_factory=dict)
     """Seconds from the blow to the next attempt of what was cut off."""
+    due: dict[str, float] = field(default_factory=dict)
+    """Seconds from the blow within which that has to be."""
     orphaned: dict[str, float] = field(default_factory=dict)
     """Seconds from the blow until nothing ran any more that the session had started in a sandbox."""
 
@@ -30,6 +32,7 @@ class Night:
         """Take in what became of other sessions."""
         self.stories |= more.stories
         self.recovered |= more.recovered
+        self.due |= more.due
         self.orphaned |= more.orphaned
 
     def of(self, moment: Moment) -> tuple[Story, Story]:
@@ -59,6 +62,7 @@ async def strike(
 
     ``cut``: the blow ends calls of Claude Code. ``cuts_attempts``: it ends attempts, and Temporal makes another one.
     """
+    await yard.up()
     yard.blows += 1
     held = [await yard.start(moment, f"{moment.name}-{yard.blows}", cut=cut) for moment in moments]
     await yard.reached(*held)
@@ -72,6 +76,7 @@ async def strike(
     if cuts_attempts:
         seconds = await asyncio.gather(*(yard.next_attempt(one) for one in held))
         night.recovered = {one.moment.name: took for one, took in zip(held, seconds, strict=True) if one.moment}
+        night.due = dict.fromkeys(night.recovered, yard.due())
     for one in held:
         assert one.moment is not None
         night.stories[one.moment.name] = await yard.end(one)
@@ -132,6 +137,15 @@ async def kill_supervisor(yard: Yard, held: Sequence[Held]) -> None:
 async def kill_supervisor_and_worker(yard: Yard, held: Sequence[Held]) -> None:
     del held
     yard.kill("supervisor", "worker")
+    await yard.up()
+
+
+async def stay_away(yard: Yard, held: Sequence[Held]) -> None:
+    """Supervisor and worker at once; somebody starts them when nobody waits for this host any more."""
+    yard.kill("supervisor", "worker")
+    for one in held:
+        while not await yard.given_up(one):
+            await asyncio.sleep(POLL_SECONDS)
     await yard.up()
 
 

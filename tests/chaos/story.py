@@ -57,8 +57,13 @@ class Story:
     """USD for the beginning of answers that did not."""
 
     @property
+    def work(self) -> list[Step]:
+        """All but recalling, which no session depends on: a busy machine asks again, or does without."""
+        return [step for step in self.steps if step.activity != "recall"]
+
+    @property
     def finished(self) -> list[Step]:
-        return [step for step in self.steps if step.outcome == "completed"]
+        return [step for step in self.work if step.outcome == "completed"]
 
 
 async def story(client: Client, known: SessionStatus, vault: Path, exchanges: Sequence[Exchange]) -> Story:
@@ -136,7 +141,7 @@ def assert_tried(told: Story, undisturbed: Story, moment: Moment | None) -> None
     assert [step.activity for step in told.finished] == [step.activity for step in undisturbed.finished], told.steps
     lost = [step.activity for step in told.finished for _ in range(step.attempt - 1)]
     # If its host was away for longer than such a call waits there, it began anew where nobody counts attempts.
-    rest = [(step.activity, step.outcome) for step in told.steps if step not in told.finished]
+    rest = [(step.activity, step.outcome) for step in told.work if step not in told.finished]
     if moment is None:
         assert (lost, rest) == ([], []), told.steps
     else:
@@ -165,10 +170,10 @@ def assert_charged(told: Story) -> None:
 def assert_handed_over(told: Story, undisturbed: Story, moment: Moment) -> None:
     """What ran at ``moment`` came to rest, said so, and was gone on with: no attempt was burned, no work was lost."""
     assert told.known.status is Status.COMPLETED, (told.known.reason, told.known.error_log)
-    assert all(step.attempt == 1 for step in told.steps), told.steps
+    assert all(step.attempt == 1 for step in told.work), told.steps
     assert told.known.errors == 0, told.known.error_log
     assert [step.activity for step in told.finished] == [step.activity for step in undisturbed.finished], told.steps
-    rested = [step for step in told.steps if step.outcome not in ("completed", UNCLAIMED)]
+    rested = [step for step in told.work if step.outcome not in ("completed", UNCLAIMED)]
     # What was done but for publishing it needs no second call.
     expected = [] if moment.place else [(moment.activity, "interrupted")]
     assert [(step.activity, step.outcome) for step in rested] == expected, told.steps

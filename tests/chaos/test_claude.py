@@ -31,7 +31,7 @@ def test_an_answer_that_is_owed_is_asked_for_again(night: Night, moment: Moment)
     assert_same_end(told, undisturbed)
     assert_paid_once(told, undisturbed, moment)
     assert_charged(told)
-    assert [step.activity for step in told.steps if step.outcome != "completed"] in ([moment.activity], [])
+    assert [step.activity for step in told.work if step.outcome != "completed"] in ([moment.activity], [])
 
 
 @pytest.mark.parametrize("moment", WORKS, ids=lambda moment: moment.name)

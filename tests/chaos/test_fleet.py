@@ -24,7 +24,6 @@ from tests.chaos.moments import TOOL
 from tests.chaos.story import Story, assert_charged, assert_paid_once, assert_same_end, story
 from tests.chaos.yard import (
     POLL_SECONDS,
-    RECOVERY_SECONDS,
     Held,
     Yard,
     command_lines,
@@ -194,7 +193,7 @@ async def test_a_session_goes_on_where_another_host_died(fleet: Fleet) -> None:
         while any(command_lines(held.gate(which)) for which in held.gates):
             await asyncio.sleep(POLL_SECONDS)
         place.release(held)
-        assert await place.next_attempt(held) < RECOVERY_SECONDS
+        assert await place.next_attempt(held) < place.due()
         told = await fleet.end(held)
         said = [e.text for e in (await patiently(lambda: place.sessions.events(held.name))).events]
         assert (fleet.other / "sessions" / held.name / "tree" / "greet.py").exists()

@@ -20,6 +20,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from temporalio.client import Client
 from temporalio.service import RPCError
 
+from activities.sandbox.cgroup import find_cgroups
 from activities.workspace import remove
 from overnight.base.settings import Settings
 from overnight.base.temporal import connect
@@ -31,16 +32,17 @@ from overnight.stack.control import bring_up
 from overnight.stack.processes import is_alive
 from tests.chaos.moments import Kind, Moment, scenario
 from tests.chaos.stage import Model, Stage
-from tests.chaos.story import Story, story
+from tests.chaos.story import UNCLAIMED, Story, history, story
 from tests.escape.attacker.daemons import KINDS
 from tests.sessions.plays import GOAL
+from workflows.calls import HEARTBEAT
 from workflows.contracts.status import SessionStatus
 
 HERE = Path(__file__).parent
 DAEMONS = HERE.parent / "escape" / "attacker" / "daemons.py"
 POLL_SECONDS = 0.1
-RECOVERY_SECONDS = 15.0
-"""Heartbeat time-out and 5 s: by then the next attempt has begun."""
+TO_BEGIN_SECONDS = 5.0
+"""From when a worker is known to be dead, and another one is there, to the next attempt."""
 
 T = TypeVar("T")
 
@@ -239,6 +241,14 @@ class Yard:
             self._stop(held, held.moment.place).unlink(missing_ok=True)
         self.stage.release(held.name)
 
+    def due(self) -> float:
+        """Seconds from the last kill within which what was cut off has to begin again.
+
+        Heartbeat time-out and 5 s; later only where the machine takes longer than that time-out to start a worker.
+        """
+        ready = (self.settings.home / "worker.json").stat().st_mtime - self.killed_at
+        return max(HEARTBEAT.total_seconds(), ready) + TO_BEGIN_SECONDS
+
     async def next_attempt(self, held: Held) -> float:
         """Seconds from the last kill until what was cut off had begun again."""
         while True:
@@ -262,6 +272,11 @@ class Yard:
             if names.get(scheduled) == held.moment.activity and _seconds(event.event_time) > self.killed_at:
                 return _seconds(event.event_time)
         return None
+
+    async def given_up(self, held: Held) -> bool:
+        """Whether what was cut off waited for its host in vain."""
+        steps, _ = await history(self.temporal, held.name)
+        return any(step.outcome == UNCLAIMED for step in steps)
 
     async def end(self, held: Held) -> Story:
         """What is on record once it is over, or needs a person."""
@@ -378,9 +393,11 @@ def _assert_nothing_left(made: Yard) -> None:
     assert [p.cmdline() for p in _processes(made.place)] == []
     assert command_lines(made.nonce) == []
     ours = tuple(f"overnight-{pid}-" for pid in made.workers)
+    # A group that still had a process when its worker looked goes with the next worker's sweep.
+    find_cgroups()
     # Others make and remove groups all the while, which a walk takes as it comes.
     groups = [name for _, names, _ in os.walk("/sys/fs/cgroup") for name in names if name.startswith(ours)]
-    assert groups == []
+    assert groups == [], groups
 
 
 def _processes(place: Path) -> list[psutil.Process]:

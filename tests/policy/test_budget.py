@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.policy.making import NOW, SPEC, money, reports, state
+from tests.policy.making import NOW, SPEC, money, reports, state, usages
+from workflows.contracts.applied import Given
 from workflows.contracts.messages import RaiseLimits
-from workflows.contracts.outcome import CallReport, Outcome, Usage
+from workflows.contracts.outcome import Account, CallReport, Outcome, Usage
 from workflows.contracts.spec import Limits, Role
-from workflows.policy import inbox, limits, record
+from workflows.policy import asks, inbox, limits, record
 
 ROLES: list[Role] = ["plan", "execute", "judge", "diagnose", "reflect"]
 
@@ -30,6 +31,31 @@ def test_no_call_gets_more_than_is_left(calls: list[CallReport], budget: float, 
     if limits.spent(session, starting_iteration=False) is None:
         assert given.cost_usd > 0
         assert given.seconds > 0
+
+
+@given(st.lists(reports, max_size=4), usages, usages)
+def test_what_a_call_that_never_answered_used_is_charged_once(
+    others: list[CallReport], heard: Usage, more: Usage
+) -> None:
+    """What Temporal heard of is charged at once; what its host knows takes the place of that, however often told."""
+    session, account = state(), Account(run="a-run", activity="7", attempt=1, usage=heard)
+    record.charge(session, "execute", CallReport(outcome=Outcome.HOST_LOST, usage=heard))
+    record.unsettled(session, account)
+    told = [account.model_copy(update={"usage": heard + more}), Account(run="a-run", activity="8", usage=more)]
+    for other in others:
+        record.charge(session, "execute", other.model_copy(update={"settled": told}))
+    expected = sum((other.usage for other in others), heard + more if others else heard)
+    for name in Usage.model_fields:
+        assert getattr(session.usage, name) == pytest.approx(getattr(expected, name))
+    assert session.unsettled == ([] if others else [account])
+
+
+def test_the_calls_that_are_asked_for_are_the_last_ones() -> None:
+    session = state()
+    for number in range(1, 10):
+        record.unsettled(session, Account(run="a-run", activity=str(number)))
+    assert [one.activity for one in session.unsettled] == ["7", "8", "9"]
+    assert asks.plan(SPEC, session, Given()).site.unsettled == session.unsettled
 
 
 @given(money, money)

@@ -10,6 +10,8 @@ from pydantic import Field
 from workflows.contracts.text import Contract, Key, Line, MaxBytes, Moment, Paragraph, Seconds
 
 MAX_OBSERVED = 10
+MAX_UNSETTLED = 3
+"""Activities without an answer whose accounts a session goes on asking for."""
 NO_CREDENTIAL = "the worker holds no credential"
 """In the detail of ``AUTH``: the model's service was not asked at all."""
 
@@ -75,6 +77,23 @@ class Usage(Contract):
     def __add__(self, other: Usage) -> Usage:
         return Usage(**{name: getattr(self, name) + getattr(other, name) for name in Usage.model_fields})
 
+    def with_true(self, charged: Usage, used: Usage) -> Usage:
+        """This sum with what was really ``used`` in the place of what was ``charged`` for it."""
+        return Usage(
+            **{n: max(0, getattr(self, n) - getattr(charged, n) + getattr(used, n)) for n in Usage.model_fields}
+        )
+
+
+class Account(Contract):
+    """What an activity used that never answered: as far as Temporal heard of it, or as its host has it on disk."""
+
+    run: Key
+    """Of the workflow that started it."""
+    activity: Key
+    attempt: Annotated[int, Field(ge=0)] = 0
+    """The last one that is in ``usage``, with all before it."""
+    usage: Usage = Usage()
+
 
 class CallReport(Contract):
     """What every activity that calls Claude Code or runs commands reports beside its own result."""
@@ -94,3 +113,5 @@ class CallReport(Contract):
     """Where the session's worktree is now."""
     sandbox: Annotated[str, MaxBytes(120, clipped=True)] = ""
     """What stood between untrusted code and the host."""
+    settled: Annotated[list[Account], Field(max_length=MAX_UNSETTLED)] = []
+    """Of the accounts that were asked for, those that this host has."""

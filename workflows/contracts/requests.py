@@ -19,7 +19,7 @@ from workflows.contracts.evidence import (
     Tampering,
     Verdict,
 )
-from workflows.contracts.outcome import CallReport, Usage
+from workflows.contracts.outcome import MAX_UNSETTLED, Account, CallReport, Usage
 from workflows.contracts.plan import MAX_CRITERIA, MAX_FAILURES, MAX_LISTED, Criterion, Plan
 from workflows.contracts.spec import MAX_GLOBS, MAX_WISHES, Egress, HeldOut, Project
 from workflows.contracts.tamper import Guard, KnownTests
@@ -64,6 +64,8 @@ class Site(Contract):
     egress: Egress = Egress()
     held_out: Location | None = None
     """Folder of the host that no box may see."""
+    unsettled: Annotated[list[Account], Field(max_length=MAX_UNSETTLED)] = []
+    """Calls that never answered, as they were charged: whoever has their accounts tells what they used."""
 
 
 class Allowance(Contract):

@@ -11,7 +11,7 @@ from pydantic import Field
 from workflows.contracts.applied import Applied
 from workflows.contracts.approvals import MAX_DECISIONS, Approval, Decision
 from workflows.contracts.evidence import MAX_TAMPERING, ArtifactRef, HeldOutRun, Scorecard, Tampering
-from workflows.contracts.outcome import Usage
+from workflows.contracts.outcome import MAX_UNSETTLED, Account, Usage
 from workflows.contracts.plan import MAX_CRITERIA, Criterion, Plan
 from workflows.contracts.requests import MAX_PASSES, Checkpoint, Phase, Try
 from workflows.contracts.spec import Limits, SessionSpec
@@ -244,6 +244,8 @@ class SessionState(Mutable):
     knowledge: Applied = Applied()
     """What earlier sessions learned, as far as this one was given it."""
     usage: Usage = Usage()
+    unsettled: Annotated[list[Account], Field(max_length=MAX_UNSETTLED)] = []
+    """Calls that never answered, charged in ``usage`` as far as Temporal heard of them."""
     times: dict[Phase, PhaseTimes] = {}
     errors: Annotated[list[ErrorEntry], Field(max_length=MAX_ERRORS)] = []
     error_count: int = 0

@@ -193,4 +193,5 @@ def _site(spec: SessionSpec, state: SessionState, commit: str | None) -> Site:
         iteration=state.iteration,
         egress=spec.egress,
         held_out=spec.held_out.source if spec.held_out and spec.held_out.kind == "folder" else None,
+        unsettled=state.unsettled,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal
 
-from workflows.contracts.outcome import CallReport, Outcome
+from workflows.contracts.outcome import MAX_UNSETTLED, Account, CallReport, Outcome
 from workflows.contracts.requests import Phase
 from workflows.contracts.state import MAX_ERRORS, MAX_EVENTS, ErrorEntry, Event, PhaseTimes, SessionState
 from workflows.contracts.text import ELLIPSIS, clip
@@ -64,6 +64,8 @@ def charge(state: SessionState, phase: Phase, report: CallReport) -> None:
     Active time is the time that calls ran, by their own clock: a night in which the machine slept costs none.
     """
     state.usage = state.usage + report.usage
+    for account in report.settled:
+        _settle(state, account)
     state.active_seconds += report.seconds
     state.sandbox = report.sandbox or state.sandbox
     if report.outcome is Outcome.COMPLETED:
@@ -72,3 +74,17 @@ def charge(state: SessionState, phase: Phase, report: CallReport) -> None:
             **state.times,
             phase: PhaseTimes(count=times.count + 1, seconds=times.seconds + report.seconds),
         }
+
+
+def unsettled(state: SessionState, account: Account) -> None:
+    """Remember a call that never answered: its host may come back, and has on disk what Temporal did not hear."""
+    state.unsettled = [*state.unsettled, account][-MAX_UNSETTLED:]
+
+
+def _settle(state: SessionState, found: Account) -> None:
+    """Charge what a call really used in the place of what it was charged, once."""
+    for charged in state.unsettled:
+        if (charged.run, charged.activity) == (found.run, found.activity):
+            state.unsettled = [one for one in state.unsettled if one is not charged]
+            state.usage = state.usage.with_true(charged.usage, found.usage)
+            return
