@@ -26,7 +26,7 @@ class Night:
     due: dict[str, float] = field(default_factory=dict)
     """Seconds from the blow within which that has to be."""
     orphaned: dict[str, float] = field(default_factory=dict)
-    """Seconds from the blow until nothing ran any more that the session had started in a sandbox."""
+    """Seconds from the blow until something was last seen to run that the session had started in a sandbox."""
 
     def add(self, more: Night) -> None:
         """Take in what became of other sessions."""
@@ -86,9 +86,13 @@ async def strike(
 async def _until_gone(yard: Yard, held: Held, running: Sequence[psutil.Process], night: Night) -> None:
     """Until nothing is left of what ran in the session's sandbox: only then is a gate opened."""
     assert held.moment is not None
+    seen = looked = yard.killed_at
     while any(map(is_there, running)) or any(command_lines(held.gate(which)) for which in held.gates):
+        # A look takes long on a busy machine: what it found was there when it began.
+        seen = looked
         await asyncio.sleep(POLL_SECONDS)
-    night.orphaned[held.moment.name] = time.time() - yard.killed_at
+        looked = time.time()
+    night.orphaned[held.moment.name] = seen - yard.killed_at
 
 
 async def kill_worker(yard: Yard, held: Sequence[Held]) -> None:
