@@ -56,6 +56,16 @@ class Bench:
     async def run(self, env: ActivityEnvironment) -> ExecuteResult:
         return await env.run(Execute(self.host).run, self.request)
 
+    async def lost(self) -> ActivityEnvironment:
+        """A first attempt that was cut off in the agent's long command, for a later one has taken its place."""
+        first = self.attempt(1)
+        running = asyncio.create_task(self.run(first))
+        await self.busy()
+        first.cancel(cancellation_details=ActivityCancellationDetails(timed_out=True))
+        with pytest.raises(ApplicationError, match="a later attempt"):
+            await running
+        return first
+
     async def busy(self) -> None:
         """Until the agent's long command runs, and the transcript says so: who goes on does not begin with it again."""
         while not any("time.sleep(600)" in one.read_text(errors="replace") for one in self.transcripts()):
@@ -124,12 +134,7 @@ async def test_a_lost_attempt_publishes_nothing_and_the_next_one_goes_on(bench: 
 @pytest.mark.parametrize("broken", ["dead" * 10 + "\n", ""])
 async def test_work_goes_on_after_a_power_cut_that_broke_the_claim_and_the_shadow(bench: Bench, broken: str) -> None:
     bench.stage.play = Scenario({"execute": HALF_DONE})
-    first = bench.attempt(1)
-    running = asyncio.create_task(bench.run(first))
-    await bench.busy()
-    first.cancel(cancellation_details=ActivityCancellationDetails(timed_out=True))
-    with pytest.raises(ApplicationError, match="a later attempt"):
-        await running
+    await bench.lost()
     vault = await bench.host.vault(bench.request.site.project)
     (vault.git_dir / "refs" / "overnight" / "a-session" / "work").write_text(broken)
     for loose in bench.host.folder("a-session").glob("shadow.git/objects/??/*"):
@@ -148,12 +153,7 @@ async def test_work_goes_on_after_a_power_cut_that_broke_the_claim_and_the_shado
 async def test_a_call_that_was_given_up_is_settled_by_the_host_that_has_its_account(bench: Bench) -> None:
     """The host was away for too long: the session began anew, and had charged what Temporal had heard of."""
     bench.stage.play = Scenario({"execute": HALF_DONE})
-    first = bench.attempt(1)
-    running = asyncio.create_task(bench.run(first))
-    await bench.busy()
-    first.cancel(cancellation_details=ActivityCancellationDetails(timed_out=True))
-    with pytest.raises(ApplicationError, match="a later attempt"):
-        await running
+    first = await bench.lost()
     used = bench.billed()
     heard = Account(run=str(first.info.workflow_run_id), activity=first.info.activity_id, attempt=1)
     elsewhere = heard.model_copy(update={"run": "another-run"})
